@@ -1,0 +1,1 @@
+//! The command line: every program that the binary `fairway` can be.

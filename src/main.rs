@@ -1,0 +1,2 @@
+//! The binary `fairway`; everything it does is in the library.
+fn main() {}

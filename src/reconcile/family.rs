@@ -1,0 +1,154 @@
+//! The three questions that the engine asks about a kind of custom resource, and the plan that answers
+//! them. Nothing here does I/O.
+
+use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    Resource,
+    api::{ApiResource, DynamicObject},
+    core::NamespaceResourceScope,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A kind of custom resource and what the engine asks about it.
+pub trait Family: Send + Sync + 'static {
+    /// In labels, logs and metrics: lower case, such as `loadbalancer`.
+    const NAME: &'static str;
+
+    /// The custom resource.
+    type Resource: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static;
+    /// What `observe` wants to know of an owned object; extracted as the object arrives, so that
+    /// caches stay small.
+    type Fact: Clone + Debug + Send + Sync + 'static;
+    /// All that a plan may depend on, read in one go; plain data.
+    type World: Send + Sync;
+    /// Acts beyond Kubernetes objects, each idempotent, since it may run again after a crash.
+    type Effect: Effect;
+    /// What users read.
+    type Status: Status;
+    /// What may go wrong while observing or performing.
+    type Error: Failure;
+
+    /// The kinds that a plan's objects may be of. They are watched (narrowed by label), compared and
+    /// pruned.
+    fn owns() -> Vec<ApiResource>;
+
+    /// What to remember of an owned object.
+    fn fact(object: &DynamicObject) -> Self::Fact;
+
+    /// The status that is written on the resource now.
+    fn status(resource: &Self::Resource) -> Option<&Self::Status>;
+
+    /// Reads the world; there are no other reads. `owned` is what the resource owns today.
+    fn observe(
+        &self,
+        resource: &Self::Resource,
+        owned: &[Owned<Self::Fact>],
+    ) -> impl Future<Output = Result<Self::World, Self::Error>> + Send;
+
+    /// Decides, without I/O and without a clock: the same input gives the same plan.
+    fn plan(resource: &Self::Resource, world: &Self::World, now: Timestamp) -> Plan<Self::Effect, Self::Status>;
+
+    /// Performs one effect.
+    fn perform(
+        &self,
+        resource: &Self::Resource,
+        effect: &Self::Effect,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// An object that the resource owns, as last seen.
+#[derive(Clone, Debug)]
+pub struct Owned<Fact> {
+    /// Such as `Deployment`.
+    pub kind: String,
+    /// Its name, in the resource's namespace.
+    pub name: String,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// What the family remembers of it.
+    pub fact: Arc<Fact>,
+}
+
+/// What one turn is to do, in this order: finalizer, objects, prune, effects, events, status.
+#[derive(Debug)]
+pub struct Plan<E, S> {
+    /// Whether deletion has to wait for the family.
+    pub finalizer: Finalizer,
+    /// Objects that shall exist, in the order in which they are applied; what the resource owns and is
+    /// not named here is pruned. While the resource is being deleted nothing is pruned: the garbage
+    /// collector sees to that.
+    pub objects: Vec<DynamicObject>,
+    /// What to do beyond objects.
+    pub effects: Vec<E>,
+    /// What to tell the user.
+    pub events: Vec<Event>,
+    /// Computed from what was observed, never from what is about to be done.
+    pub status: S,
+    /// When to look again if nothing changes.
+    pub again: Duration,
+}
+
+/// Whether the resource's deletion waits for the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finalizer {
+    /// Nothing to wait for; one of ours that is there is taken away.
+    Released,
+    /// Deletion waits until a later plan releases it.
+    Held,
+}
+
+/// Something that a user should read in `kubectl describe`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// `UpperCamelCase`, the same word as in the condition it belongs to.
+    pub reason: &'static str,
+    /// Whether somebody has to do something.
+    pub warning: bool,
+    /// What happened, and what to do.
+    pub note: String,
+}
+
+/// An act beyond Kubernetes objects.
+pub trait Effect: Debug + Send + Sync {
+    /// What is done, as a label value: `UpperCamelCase`, such as `Push`.
+    fn name(&self) -> &'static str;
+    /// Why it is done, in words for condition, event and log; no secret.
+    fn why(&self) -> String;
+}
+
+/// What every status has.
+pub trait Status: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The conditions, one a type.
+    fn conditions(&mut self) -> &mut Vec<Condition>;
+    /// The generation that was last planned and executed without an error.
+    fn observed_generation(&mut self) -> &mut Option<i64>;
+}
+
+/// An error of a family.
+pub trait Failure: std::error::Error + Send + Sync + 'static {
+    /// `UpperCamelCase`, for condition, event and metric.
+    fn reason(&self) -> &'static str;
+    /// When it is worth trying again.
+    fn retry(&self) -> Retry;
+}
+
+/// When a failed turn is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Only when something changes.
+    Terminal,
+    /// Soon, then later and later.
+    Backoff,
+    /// After this long.
+    After(Duration),
+}

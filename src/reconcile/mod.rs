@@ -1,0 +1,3 @@
+//! The engine: observe → plan → execute. It knows no family.
+
+pub mod family;
