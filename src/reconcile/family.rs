@@ -86,13 +86,20 @@ pub struct Plan<E, S> {
     pub finalizer: Finalizer,
     /// Objects that shall exist, in the order in which they are applied; what the resource owns and is
     /// not named here is pruned. While the resource is being deleted nothing is pruned: the garbage
-    /// collector sees to that.
+    /// collector sees to that. The engine adds namespace, owner reference and the labels by which it
+    /// knows them; with [`KEEP`](super::KEEP) at `"true"` an object has no owner reference and is never
+    /// pruned.
     pub objects: Vec<DynamicObject>,
-    /// What to do beyond objects.
+    /// What to do beyond objects. They do not wait for each other: some are performed at a time, and
+    /// that one fails keeps none of the others from being performed. What they change is observed in a
+    /// later turn, which `again` or a trigger has to bring about.
     pub effects: Vec<E>,
-    /// What to tell the user.
+    /// What to tell the user, told also if execution fails. One that is planned in every turn is told
+    /// once. (The engine itself tells of each effect that was performed, and of errors.)
     pub events: Vec<Event>,
-    /// Computed from what was observed, never from what is about to be done.
+    /// Computed from what was observed, never from what is about to be done. The engine adds the
+    /// condition `Reconciled` and the observed generation, and gives conditions whose status is what it
+    /// was their time back.
     pub status: S,
     /// When to look again if nothing changes.
     pub again: Duration,
