@@ -24,6 +24,13 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// When it is to be replaced.
+    #[must_use]
+    pub fn renewal_time(&self) -> Option<Timestamp> {
+        let (valid_from, expires) = times(self.certificate.as_bytes())?;
+        Some(policy::renewal_time(valid_from, expires))
+    }
+
     /// The data of the Secret that an agent mounts: `tls.crt`, `tls.key`, `ca.crt`.
     #[must_use]
     pub fn to_data(&self) -> BTreeMap<String, Vec<u8>> {
