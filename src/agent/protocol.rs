@@ -3,9 +3,12 @@
 //!
 //! Over HTTPS with certificates of the operator's own authority on both sides:
 //! - `PUT /v1/configuration` with a [`Configuration`]: `200` and a [`Report`] once the running worker
-//!   has proven it, `409` when a later one is already known, `422` and a [`Report`] with
-//!   [`Report::refused`] when `HAProxy` does not take it.
-//! - `GET /v1/report`: a [`Report`].
+//!   has proven it, `409` and a [`Conflict`] when a later one is already known, `422` and a [`Report`]
+//!   with [`Report::refused`] when `HAProxy` does not take it, `503` while no `HAProxy` runs (its next
+//!   start takes it), `400` when it breaks the bounds of [`super::validation`].
+//! - `GET /v1/report`: a [`Report`]. With `?known=<tag>&wait=<seconds>` it is answered once the report's
+//!   [`Report::tag`] (also in the header `etag`) differs from the known one, or when the wait (at most 60
+//!   seconds) is over.
 
 use std::collections::BTreeMap;
 
@@ -70,6 +73,23 @@ pub struct Report {
     pub reloads: u64,
     /// Backends by name, as `HAProxy` sees them.
     pub pools: BTreeMap<String, Vec<MemberHealth>>,
+}
+
+impl Report {
+    /// Tells reports apart: the first 32 hexadecimal digits of a SHA-256 over the whole.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        let digest = Sha256::digest(serde_json::to_vec(self).unwrap_or_default());
+        format!("{digest:x}").split_at(32).0.to_owned()
+    }
+}
+
+/// Why a configuration is not taken: its sequence is not newer than what is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Conflict {
+    /// The newest sequence that the agent knows.
+    pub newest: u64,
 }
 
 /// A configuration that was read back from the running worker.
