@@ -54,19 +54,20 @@ YAML
 }
 
 node_start() {
-    local name=$1 folder=$CLUSTER_STATE/nodes/$1 process
+    local name=$1 folder=$CLUSTER_STATE/nodes/$1 process before
     node_configure "$name"
     groups_create "$CONTROL_GROUP/$name"
-    date -u +%Y-%m-%dT%H:%M:%SZ >"$folder/asked-since"
     if process_id "$name" >/dev/null && ! ip link show "fw-$name" up 2>/dev/null | grep -q .; then
         say "$name runs without its link: starting it anew"
         node_stop "$name"
     fi
+    before=$(process_id "$name" || true)
     # The settings' hash among the arguments: changed settings start the node anew.
     process_ensure "$name" unshare --mount --pid --net --uts --ipc --propagation private --fork --kill-child=KILL \
-        "$here/lib/node-init" "$name" "$folder" "$(binaries_folder kubernetes)" \
+        "$folder/settings/node-init" "$name" "$folder" "$(binaries_folder kubernetes)" \
         "$(find "$folder/settings" -type f -print0 | sort -z | xargs -0 cat | sha256sum | cut -c1-16)"
     process=$(process_id "$name") || die "$name died at its start; see $LOGS/$name.log"
+    [[ $process == "$before" ]] || date -u +%Y-%m-%dT%H:%M:%SZ >"$folder/started"
     wait_until 10 "$name has no network namespace; see $LOGS/$name.log" node_separate "$process"
     network_node_up "$name" "$process"
     network_routes
@@ -93,13 +94,13 @@ node_stop() {
 
 process_ended() { [[ ! -e /proc/$1 ]] || grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null; }
 
-# Ready, by a kubelet that has renewed its lease since it was asked for: what the API says of a node that has
+# Ready, by a kubelet that has renewed its lease since it was started: what the API says of a node that has
 # just died may still be the old news.
 node_ready() {
     local status renewed
     status=$(kubectl get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null) || return 1
     renewed=$(kubectl get lease -n kube-node-lease "$1" -o 'jsonpath={.spec.renewTime}' 2>/dev/null) || return 1
-    [[ $status == True && $renewed > $(<"$CLUSTER_STATE/nodes/$1/asked-since") ]]
+    [[ $status == True && $renewed > $(<"$CLUSTER_STATE/nodes/$1/started") ]]
 }
 
 node_wait_ready() {

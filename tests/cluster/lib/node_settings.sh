@@ -9,6 +9,8 @@ node_configure() {
     kubeconfig "$certificates" "$name" "https://$HOST_ADDRESS:$API_PORT" "$settings/kubelet.kubeconfig"
     registry_mirrors "$settings/certs.d"
     echo "$address" >"$settings/address"
+    # A copy, so that running nodes do not depend on the checkout that started them.
+    install -m 755 "$here/lib/node-init" "$settings/node-init"
     # Pods that ask for the node's own DNS get none: there is nothing beyond the cluster to look up.
     : >"$settings/resolv.conf"
     node_configure_containerd "$settings"
