@@ -92,7 +92,8 @@ control_plane_up() {
 
 control_plane_down() {
     local name
-    for name in kube-scheduler kube-controller-manager kube-apiserver etcd; do process_stop "$name"; done
+    # Their data goes with them: no need to wait until open watches have ended.
+    for name in kube-scheduler kube-controller-manager kube-apiserver etcd; do process_stop "$name" KILL; done
 }
 
 control_plane_certificates() {

@@ -54,20 +54,19 @@ YAML
 }
 
 node_start() {
-    local name=$1 folder=$CLUSTER_STATE/nodes/$1 process before
+    local name=$1 folder=$CLUSTER_STATE/nodes/$1 process command
     node_configure "$name"
-    groups_create "$CONTROL_GROUP/$name"
-    if process_id "$name" >/dev/null && ! ip link show "fw-$name" up 2>/dev/null | grep -q .; then
-        say "$name runs without its link: starting it anew"
-        node_stop "$name"
-    fi
-    before=$(process_id "$name" || true)
     # The settings' hash among the arguments: changed settings start the node anew.
-    process_ensure "$name" unshare --mount --pid --net --uts --ipc --propagation private --fork --kill-child=KILL \
-        "$folder/settings/node-init" "$name" "$folder" "$(binaries_folder kubernetes)" \
-        "$(find "$folder/settings" -type f -print0 | sort -z | xargs -0 cat | sha256sum | cut -c1-16)"
+    command=(unshare --mount --pid --net --uts --ipc --propagation private --fork --kill-child=KILL
+        "$folder/settings/node-init" "$name" "$folder" "$(binaries_folder kubernetes)"
+        "$(find "$folder/settings" -type f -print0 | sort -z | xargs -0 cat | sha256sum | cut -c1-16)")
+    if ! process_matches "$name" "${command[@]}" || [[ ! -e /sys/class/net/fw-$name ]]; then
+        node_stop "$name"
+        groups_create "$CONTROL_GROUP/$name"
+        date -u +%Y-%m-%dT%H:%M:%SZ >"$folder/started"
+        process_ensure "$name" "${command[@]}"
+    fi
     process=$(process_id "$name") || die "$name died at its start; see $LOGS/$name.log"
-    [[ $process == "$before" ]] || date -u +%Y-%m-%dT%H:%M:%SZ >"$folder/started"
     wait_until 10 "$name has no network namespace; see $LOGS/$name.log" node_separate "$process"
     network_node_up "$name" "$process"
     network_routes

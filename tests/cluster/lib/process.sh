@@ -36,18 +36,27 @@ process_start() {
     wait_until 10 "$name did not start; see $LOGS/$name.log" test -s "$RUN/$name.process"
 }
 
-# process_ensure NAME COMMAND...: starts it unless the same command runs already. Returns 0 when it was running.
-process_ensure() {
-    local name=$1 fingerprint recorded=
+process_fingerprint() { printf '%s\n' "$@" | sha256sum | cut -c1-16; }
+
+# process_matches NAME COMMAND...: it runs, and it was started as this very command.
+process_matches() {
+    local name=$1 recorded
     shift
-    fingerprint=$(printf '%s\n' "$@" | sha256sum | cut -c1-16)
+    process_id "$name" >/dev/null || return 1
+    read -r _ _ _ recorded <"$RUN/$name.process"
+    [[ $recorded == "$(process_fingerprint "$@")" ]]
+}
+
+# process_ensure NAME COMMAND...: starts it, unless the same command runs already; another one is ended first.
+process_ensure() {
+    local name=$1
+    shift
+    if process_matches "$name" "$@"; then return; fi
     if process_id "$name" >/dev/null; then
-        read -r _ _ _ recorded <"$RUN/$name.process"
-        [[ $recorded != "$fingerprint" ]] || return 0
         say "$name runs with other settings: restarting it"
         process_stop "$name"
     fi
-    process_start "$name" "$fingerprint" "$@"
+    process_start "$name" "$(process_fingerprint "$@")" "$@"
 }
 
 # process_stop NAME [SIGNAL]: asks, waits, then kills, and returns when the process is gone.
