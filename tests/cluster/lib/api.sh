@@ -6,6 +6,7 @@ api_up() {
     local folder attempt
     mkdir -p "$1"
     folder=$(cd "$1" && pwd)
+    packages_install "${API_PACKAGES[@]}"
     binaries_build kubernetes etcd
     api_records "$folder"
     touch "$folder/.fairway-api"

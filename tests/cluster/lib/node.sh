@@ -32,6 +32,8 @@ node_remove() {
     say "removing $1"
     node_stop "$1"
     kubectl delete node "$1" --ignore-not-found >&2
+    # At once: the collector of orphaned pods would take a minute.
+    kubectl delete pods --all-namespaces --field-selector "spec.nodeName=$1" --force --grace-period=0 &>/dev/null || true
     ip route del "$(node_pod_range "$1")" 2>/dev/null || true
     rm -rf --one-file-system "${CLUSTER_STATE:?}/nodes/$1"
 }
