@@ -40,11 +40,17 @@ binaries_build_group() {
     rm -rf "$folder.new"
     mkdir -p "$folder.new"
     # Without -buildvcs=false the build fails inside a checkout that has no stamp for these modules.
-    (cd "$TOOLS/$group" && CGO_ENABLED=0 GOWORK=off GOFLAGS='' nice go build -buildvcs=false -trimpath \
-        -ldflags "$(binaries_flags "$group")" -o "$folder.new/" tool 8>&- 9>&-) ||
+    with_progress "building $group" binaries_go "$group" "$folder.new/" ||
         die "building $group failed; if modules could not be fetched, check GOPROXY and try again"
     # Go names a program by its import path, and etcd's ends in server/v3.
     [[ ! -e $folder.new/server ]] || mv "$folder.new/server" "$folder.new/etcd"
     mv "$folder.new" "$folder"
     say "built $group: $(cd "$folder" && echo ./* | sed 's#\./##g')"
+}
+
+# `tool` stands for every tool that the group's go.mod lists.
+binaries_go() {
+    # Without -buildvcs=false the build fails inside a checkout that has no stamp for these modules.
+    (cd "$TOOLS/$1" && CGO_ENABLED=0 GOWORK=off GOFLAGS='' nice go build -buildvcs=false -trimpath \
+        -ldflags "$(binaries_flags "$1")" -o "$2" tool 8>&- 9>&-)
 }

@@ -39,6 +39,21 @@ wait_until() {
     done
 }
 
+# with_progress WHAT COMMAND...: says every 20 s that WHAT still goes on.
+with_progress() {
+    local what=$1 code=0 reporter
+    shift
+    # Watches this script, so that it ends even when that is killed.
+    (
+        while sleep 20 && kill -0 $$ 2>/dev/null; do say "still $what"; done
+    ) 8>&- 9>&- &
+    reporter=$!
+    "$@" || code=$?
+    kill "$reporter" 2>/dev/null || true
+    wait "$reporter" 2>/dev/null || true
+    return "$code"
+}
+
 # One run at a time changes the cluster. Started processes must not inherit descriptor 9 (see process_start).
 take_lock() {
     mkdir -p /run/lock

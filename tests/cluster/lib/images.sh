@@ -115,7 +115,7 @@ image_publish() {
 # Debian's slim base, so that Dockerfiles read as they would anywhere else.
 image_context_base() {
     cp "$here/images/debian/Dockerfile" "$1/"
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates --dpkgopt='path-exclude=/usr/share/doc/*' \
+    with_progress "making Debian's base" mmdebstrap --quiet --variant=minbase --include=ca-certificates --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         bookworm "$1/base.tar" >&2 9>&- || die "mmdebstrap failed; check that apt-get update works on this machine"
 }
