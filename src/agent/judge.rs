@@ -134,7 +134,9 @@ fn parse_version(output: &str) -> Option<&str> {
 /// # Errors
 /// The first that cannot be had, in words.
 pub fn try_addresses(addresses: &BTreeSet<SocketAddr>) -> Result<(), String> {
-    addresses.iter().try_for_each(|address| try_address(*address).map_err(|error| format!("cannot listen on {address}: {error}")))
+    addresses
+        .iter()
+        .try_for_each(|address| try_address(*address).map_err(|error| format!("cannot listen on {address}: {error}")))
 }
 
 fn try_address(address: SocketAddr) -> io::Result<()> {

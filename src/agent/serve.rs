@@ -47,12 +47,7 @@ pub async fn run(options: ServeOptions) -> Result<(), PodError> {
 }
 
 /// The only one who has `HAProxy` change: takes what comes, and looks at regular times.
-async fn keep(
-    mut applier: Applier,
-    shared: &Shared,
-    sender: &watch::Sender<Arc<Report>>,
-    options: &ServeOptions,
-) -> ! {
+async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<Report>>, options: &ServeOptions) -> ! {
     let mut look = interval(options.look_interval);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut version = String::new();

@@ -58,10 +58,7 @@ mod tests {
 
     fn with(name: &str, content: &str) -> Configuration {
         let files = [(MAIN_FILE, ""), (name, content)];
-        Configuration {
-            sequence: 1,
-            files: files.map(|(name, content)| (name.to_owned(), content.to_owned())).into(),
-        }
+        Configuration { sequence: 1, files: files.map(|(name, content)| (name.to_owned(), content.to_owned())).into() }
     }
 
     #[rstest]

@@ -153,9 +153,7 @@ mod tests {
     fn a_changed_set_is_learned() {
         let first = AuthoritySet::first(now()).expect("made");
         let leaf = first.issue_agent("team", "web", now()).expect("issued");
-        let check = |set: &AuthoritySet| {
-            needs_renewal(leaf.certificate.as_bytes(), leaf.bundle.as_bytes(), set, now())
-        };
+        let check = |set: &AuthoritySet| needs_renewal(leaf.certificate.as_bytes(), leaf.bundle.as_bytes(), set, now());
         let later = now() + SignedDuration::from_hours(24 * 500);
         let next = first.renewed(later).expect("made").expect("time for the next");
         assert_eq!(check(&next), Some(Renewal::TrustChanged));

@@ -266,9 +266,8 @@ impl AgentClient {
         let untrusted = |cause: String| AgentError::Untrusted { address, cause };
         let name = ServerName::try_from(target.agent_name.clone()).map_err(|error| untrusted(error.to_string()))?;
         let handshake = async {
-            let stream = TcpStream::connect((address, self.0.port))
-                .await
-                .map_err(|error| unreachable(error.to_string()))?;
+            let stream =
+                TcpStream::connect((address, self.0.port)).await.map_err(|error| unreachable(error.to_string()))?;
             stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
             let stream = TlsConnector::from(trust.config.clone()).connect(name, stream).await;
             let stream = stream.map_err(|error| refused_or_unreachable(address, Box::new(error)))?;

@@ -74,8 +74,7 @@ impl Socket {
     /// As [`Self::ask`], and when the answer is not understood.
     pub async fn members(&self) -> io::Result<BTreeMap<String, Vec<MemberHealth>>> {
         // Any proxy, type 4 (servers), any server.
-        parse_members(&self.ask("show stat -1 4 -1").await?)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+        parse_members(&self.ask("show stat -1 4 -1").await?).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
 
     async fn exchange(&self, command: &str) -> io::Result<String> {
@@ -115,8 +114,7 @@ impl Processes {
             match words.next()? {
                 "master" => {
                     processes.master = pid;
-                    processes.failed =
-                        line.split_once("[failed: ")?.1.split_once(']')?.0.parse().ok()?;
+                    processes.failed = line.split_once("[failed: ")?.1.split_once(']')?.0.parse().ok()?;
                 }
                 "worker" if current => processes.workers.push(pid),
                 _ => {}
@@ -263,8 +261,7 @@ mod tests {
             weight,
             check: check.to_owned(),
         };
-        let expected =
-            vec![member("s1", MemberState::Up, 100, "L4OK"), member("s2", MemberState::NoMonitor, 1, "")];
+        let expected = vec![member("s1", MemberState::Up, 100, "L4OK"), member("s2", MemberState::NoMonitor, 1, "")];
         assert_eq!(pools, BTreeMap::from([("web".to_owned(), expected)]));
         assert_eq!(parse_members("# pxname,svname\n"), None);
         assert_eq!(parse_members("# pxname,svname,status,weight,type,check_status\nweb,s1,UP\n"), None);
