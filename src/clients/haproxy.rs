@@ -80,6 +80,8 @@ impl Socket {
     async fn exchange(&self, command: &str) -> io::Result<String> {
         let mut stream = UnixStream::connect(&self.path).await?;
         stream.write_all(format!("{command}\n").as_bytes()).await?;
+        // The master goes on waiting for commands until it is told that there are no more.
+        stream.shutdown().await?;
         let mut answer = String::new();
         let read = stream.take(ANSWER_LIMIT).read_to_string(&mut answer).await;
         match read {
