@@ -31,6 +31,9 @@ const TLS_BOTH: u64 = (1 << 30) / 5_000;
 const BASE: u64 = 2 * (16 << 20);
 /// A `server` line, also twice (measured 8 kB).
 const SERVER: u64 = 2 * (8 << 10);
+/// How many reloads an old worker may outlive before the master ends it, with what it has left: each
+/// keeps its memory.
+pub const RELOADS_OUTLIVED: usize = 3;
 /// However small the limit, that many connections are tried.
 const FEWEST_CONNECTIONS: u64 = 100;
 /// Listeners, sockets, event polls and pipes.
@@ -52,7 +55,7 @@ impl Process<'_> {
         // Without an explicit maxconn HAProxy derives it from this and from the container's own limit of
         // descriptors; an explicit one that the limit cannot hold would keep it from starting.
         line(format_args!("fd-hard-limit {}", self.descriptors(main_file)));
-        line(format_args!("mworker-max-reloads 3"));
+        line(format_args!("mworker-max-reloads {RELOADS_OUTLIVED}"));
         line(format_args!("hard-stop-after 30m"));
         line(format_args!("close-spread-time 10s"));
         text.push_str("\nfrontend fairway-health\n    mode http\n");

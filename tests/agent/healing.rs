@@ -94,9 +94,9 @@ async fn everything_dies_in_the_middle_of_changes() {
         let push = tokio::spawn(async move { client.push(address, &name, &wanted).await.is_ok() });
         tokio::time::sleep(std::time::Duration::from_millis(15 + 20 * round)).await;
         if round % 2 == 0 {
-            pod.haproxy.kill().await
+            pod.haproxy.kill().await;
         } else {
-            pod.agent.kill().await
+            pod.agent.kill().await;
         }
         push.await.expect("ended");
         let again = pod.says(sequence, &format!("round{sequence}"));

@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
+use fairway::clients::haproxy::Socket;
 use tokio::task::JoinSet;
 
 use crate::{
-    pod::Pod,
-    web::{KeepAlive, server},
+    pod::{Pod, eventually},
+    web::{KeepAlive, get, server},
 };
 
 const RELOADS: u64 = 30;
@@ -52,4 +53,28 @@ async fn no_request_is_lost_over_thirty_reloads() {
         assert_eq!(client.expect("ended"), Ok(()), "after {} answers", answers.load(Ordering::Relaxed));
     }
     assert!(answers.load(Ordering::Relaxed) > 100 * RELOADS / 10, "{answers:?} answers");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_request_outlives_a_burst_of_reloads() {
+    let pod = Pod::running().await;
+    let backend = server("slow", Duration::from_secs(4)).await;
+    let rest = |sequence: u64| {
+        format!("    default_backend pool{sequence}\nbackend pool{sequence}\n    server m1 {backend}\n")
+    };
+    pod.push(&pod.configuration(2, &rest(2))).await.expect("taken");
+    let web = pod.web();
+    let slow = tokio::spawn(async move { get(web, "/slow").await });
+    // It has reached its worker once the worker counts it.
+    let worker = Socket::new(&pod.path("run/worker.sock"), Duration::from_secs(5));
+    let counted = async || {
+        let counts = worker.ask("show servers conn pool2").await.ok()?;
+        let line = counts.lines().find(|line| line.starts_with("pool2/m1 "))?;
+        (line.split_ascii_whitespace().nth(6)? == "1").then_some(())
+    };
+    eventually("the slow request is under way", counted).await;
+    for sequence in 3..11 {
+        pod.push(&pod.configuration(sequence, &rest(sequence))).await.expect("taken");
+    }
+    assert_eq!(slow.await.expect("ended").expect("an answer"), "slow");
 }

@@ -16,6 +16,7 @@ async fn refused(pod: &Pod, configuration: &Configuration) -> String {
     assert_eq!((refused.hash.as_str(), refused.sequence), (configuration.hash().as_str(), configuration.sequence));
     let report = pod.report().await;
     assert_eq!(report.refused, Some(refused.clone()));
+    assert_eq!(report.proven.expect("proven").sequence, 1);
     assert!(!refused.message.contains(pod.path("").to_str().expect("a path")), "{}", refused.message);
     assert!(!pod.path("run/configurations").join(configuration.hash()).exists());
     refused.message
