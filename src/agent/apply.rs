@@ -69,6 +69,8 @@ pub struct Applier {
     files: Files,
     judge: Judge,
     master: Socket,
+    /// The master's again, with more patience.
+    reloader: Socket,
     worker: Socket,
     statistics: Socket,
     patience: Duration,
@@ -86,7 +88,8 @@ impl Applier {
         let files = Files::new(&options.run_directory, "serve");
         Self {
             judge: Judge::new(files.clone(), options),
-            master: Socket::new(&files.master_socket(), MASTER_PATIENCE),
+            master: Socket::new(&files.master_socket(), SOCKET_PATIENCE),
+            reloader: Socket::new(&files.master_socket(), MASTER_PATIENCE),
             worker: Socket::new(&files.worker_socket(), SOCKET_PATIENCE),
             statistics: Socket::new(&files.worker_socket(), STATISTICS_PATIENCE),
             patience: options.proof_timeout,
@@ -250,7 +253,12 @@ impl Applier {
     async fn reload(&mut self) -> Result<ReloadAnswer, Setback> {
         let deadline = Instant::now() + MASTER_PATIENCE;
         loop {
-            match self.master.reload().await {
+            let answer = match self.reloader.reload().await {
+                // Since 2.7 the answer comes after the load, which may take longer: the proof will tell.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(ReloadAnswer::Silent),
+                answer => answer,
+            };
+            match answer {
                 Ok(answer) => {
                     self.reloads += 1;
                     self.reload_times.push_back(Instant::now());

@@ -85,6 +85,32 @@ async fn an_older_one_that_was_started_gives_way_to_the_newest_known() {
 }
 
 #[tokio::test]
+async fn haproxy_starts_with_a_newer_mounted_one_while_the_agent_is_away() {
+    let mut pod = Pod::running().await;
+    pod.agent.stop();
+    pod.mount_configuration(&pod.says(2, "two"));
+    pod.haproxy.kill().await;
+    assert_says(&pod, "two").await;
+    pod.start_agent();
+    let report = pod.report_with(|report| report.proven.as_ref().is_some_and(|proven| proven.sequence == 2)).await;
+    assert_eq!((report.reloads, report.refused), (0, None));
+}
+
+#[tokio::test]
+async fn a_first_one_that_cannot_run_is_told_and_its_repair_is_taken() {
+    let mut pod = Pod::new();
+    pod.mount_configuration(&pod.configuration(1, "    nonsense\n"));
+    pod.start_haproxy();
+    pod.start_agent();
+    let report = pod.report_with(|report| report.refused.is_some()).await;
+    assert!(report.refused.expect("refused").message.contains("nonsense"));
+    pod.mount_configuration(&pod.says(2, "repaired"));
+    assert_says(&pod, "repaired").await;
+    let report = pod.report_with(|report| report.proven.is_some()).await;
+    assert_eq!((report.refused, pod.haproxy.starts()), (None, 1));
+}
+
+#[tokio::test]
 async fn everything_dies_in_the_middle_of_changes() {
     let mut pod = Pod::running().await;
     for round in 0..4_u64 {
