@@ -1,3 +1,51 @@
-//! The engine: observe → plan → execute. It knows no family.
+//! The engine: observe → plan → execute. It knows no family, and is the only writer.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | [`family`] | what a family answers |
+//! | `engine` | what gives a resource a turn, and how many are taken at a time |
+//! | `turn` | the steps of a turn, and what is said of its end |
+//! | `objects` | what is applied and what is pruned |
+//! | `inventory`, `fingerprint`, `identity` | what is known of owned objects, whether they are as planned, whose they are |
+//! | `status`, [`conditions`], `events` | what users read |
+//! | `error`, `memory` | when a failed turn is tried again, and what is remembered between turns |
+//! | [`cache`], `watch`, `scope`, `guard` | what is watched, and how it survives bad objects and lost connections |
+//! | [`lease`] | which process may write at all |
 
+pub mod cache;
+pub mod conditions;
+mod context;
+mod engine;
+mod error;
+mod events;
 pub mod family;
+mod fingerprint;
+mod guard;
+mod identity;
+mod inventory;
+pub mod lease;
+mod memory;
+mod objects;
+mod scope;
+mod status;
+mod turn;
+mod watch;
+
+use std::time::Duration;
+
+pub use self::{
+    cache::{Cache, Changed, Feed, Trigger},
+    context::{Clock, Settings},
+    engine::Engine,
+    error::{Backoff, Error},
+    family::{Effect, Event, Failure, Family, Finalizer, Owned, Plan, Retained, Retry, Status},
+    fingerprint::MANAGER,
+    identity::{FAMILY, INSTANCE, KEEP, MANAGED_BY, finalizer, instance_label, selector, stamp},
+    scope::Scope,
+    watch::Key,
+};
+
+/// How long one request to the Kubernetes API may take.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// How long a family may take to observe, or to perform one effect.
+const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,0 +1,116 @@
+//! What the engine remembers of each resource from turn to turn, and may forget at any time at the cost
+//! of a request or an event more. Nothing here does I/O.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// An event that was planned in every turn is told once; told again if it was away for this long.
+const SILENCE: Duration = Duration::from_secs(10 * 60);
+
+/// What is remembered of each resource, by uid.
+#[derive(Debug, Default)]
+pub(crate) struct Memories(Mutex<HashMap<String, Memory>>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// The version that the last write of the engine made.
+    written: u64,
+    /// Whether a turn waits for the cache to show that version.
+    waiting: bool,
+    /// Failed turns in a row.
+    failures: u32,
+    /// When each event was last asked for, by reason and note.
+    told: HashMap<(String, String), Instant>,
+}
+
+impl Memories {
+    /// Notes that a write made `version`.
+    pub(crate) fn wrote(&self, uid: &str, version: u64) {
+        let mut memories = self.lock();
+        let memory = memories.entry(uid.to_owned()).or_default();
+        memory.written = memory.written.max(version);
+    }
+
+    /// Whether `version` is older than what was written: a turn on it has to wait.
+    pub(crate) fn stale(&self, uid: &str, version: u64) -> bool {
+        let mut memories = self.lock();
+        let Some(memory) = memories.get_mut(uid) else { return false };
+        memory.waiting = version < memory.written;
+        memory.waiting
+    }
+
+    /// Whether `version` is what the engine itself wrote last, and no turn waits for it.
+    pub(crate) fn echo(&self, uid: &str, version: u64) -> bool {
+        self.lock().get(uid).is_some_and(|memory| memory.written == version && !memory.waiting)
+    }
+
+    /// Notes a failed turn; how many there were in a row.
+    pub(crate) fn failed(&self, uid: &str) -> u32 {
+        let mut memories = self.lock();
+        let memory = memories.entry(uid.to_owned()).or_default();
+        memory.failures = memory.failures.saturating_add(1);
+        memory.failures
+    }
+
+    /// Notes a turn that succeeded.
+    pub(crate) fn succeeded(&self, uid: &str) {
+        if let Some(memory) = self.lock().get_mut(uid) {
+            memory.failures = 0;
+        }
+    }
+
+    /// Whether an event is news: not asked for within [`SILENCE`].
+    pub(crate) fn news(&self, uid: &str, reason: &str, note: &str) -> bool {
+        let now = Instant::now();
+        let mut memories = self.lock();
+        let told = &mut memories.entry(uid.to_owned()).or_default().told;
+        told.retain(|_, last| now.duration_since(*last) < SILENCE);
+        told.insert((reason.to_owned(), note.to_owned()), now).is_none()
+    }
+
+    /// Forgets a resource that is gone.
+    pub(crate) fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Memories, SILENCE};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_is_news_once_and_again_after_silence() {
+        let memories = Memories::default();
+        assert!(memories.news("u", "Broken", "disk"));
+        for _ in 0..100 {
+            tokio::time::advance(Duration::from_secs(15)).await;
+            assert!(!memories.news("u", "Broken", "disk"));
+        }
+        assert!(memories.news("u", "Broken", "net"), "another note");
+        assert!(memories.news("v", "Broken", "disk"), "another resource");
+        tokio::time::advance(SILENCE).await;
+        assert!(memories.news("u", "Broken", "disk"));
+    }
+
+    #[test]
+    fn a_turn_waits_until_the_cache_shows_what_was_written() {
+        let memories = Memories::default();
+        assert!(!memories.stale("u", 1));
+        memories.wrote("u", 5);
+        assert!(memories.echo("u", 5));
+        assert!(memories.stale("u", 4));
+        assert!(!memories.echo("u", 5), "a turn waits for it");
+        assert!(!memories.stale("u", 5));
+    }
+}

@@ -1,0 +1,129 @@
+//! Watches that never end: the changes of one kind in the namespaces of a scope, as one stream. It
+//! lists and watches; it writes nothing.
+
+use std::{collections::HashSet, fmt::Debug};
+
+use futures::{Stream, StreamExt, stream::select_all};
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tracing::warn;
+
+use crate::telemetry::{Metrics, metrics::OfWatch};
+
+/// Where an object is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Empty for what is in no namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Key {
+    /// Where `object` is.
+    pub fn of(object: &impl Resource) -> Self {
+        let meta = object.meta();
+        Self { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
+    }
+}
+
+/// What happened to the objects of a kind.
+pub(crate) enum Change<K> {
+    /// The object is there.
+    Applied(K),
+    /// The object was deleted, and looked like this.
+    Deleted(K),
+    /// What is within the namespace (or everywhere), and is not among the keys, is gone.
+    Listed {
+        /// The namespace that was listed; none for all.
+        within: Option<String>,
+        /// All that is there.
+        keys: HashSet<Key>,
+        /// Whether every namespace has been listed at least once.
+        complete: bool,
+    },
+}
+
+impl<K> Change<K> {
+    /// Whether `key` is dropped by a listing of `within` that named `keys`.
+    pub(crate) fn drops(within: Option<&str>, keys: &HashSet<Key>, key: &Key) -> bool {
+        within.is_none_or(|namespace| namespace == key.namespace) && !keys.contains(key)
+    }
+}
+
+/// The version as a number, as Kubernetes promises since 1.35; zero if it is none.
+pub(crate) fn version(object: &impl Resource) -> u64 {
+    object.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+/// Lists and watches each of `apis`, again and again, later and later while that fails.
+pub(crate) fn changes<K>(
+    apis: Vec<(Option<String>, Api<K>)>,
+    config: &watcher::Config,
+    name: &str,
+    metrics: &Metrics,
+) -> impl Stream<Item = Change<K>> + Send + use<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let mut unlisted: HashSet<Option<String>> = apis.iter().map(|(within, _)| within.clone()).collect();
+    let parts = apis.into_iter().map(|(within, api)| part(within, api, config.clone(), name, metrics).boxed());
+    select_all(parts).map(move |mut change| {
+        if let Change::Listed { within, complete, .. } = &mut change {
+            unlisted.remove(within);
+            *complete = unlisted.is_empty();
+        }
+        change
+    })
+}
+
+/// The changes that one API tells.
+fn part<K>(
+    within: Option<String>,
+    api: Api<K>,
+    config: watcher::Config,
+    name: &str,
+    metrics: &Metrics,
+) -> impl Stream<Item = Change<K>> + Send + use<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let name = name.to_owned();
+    let failures = metrics.watch_failures.get_or_create_owned(&OfWatch { watch: name.clone() });
+    let mut listed = HashSet::new();
+    watcher(api, config).default_backoff().filter_map(move |event| {
+        let change = match event {
+            Ok(Event::Init) => {
+                listed.clear();
+                None
+            }
+            Ok(Event::InitApply(object)) => {
+                listed.insert(Key::of(&object));
+                Some(Change::Applied(object))
+            }
+            Ok(Event::InitDone) => {
+                let keys = std::mem::take(&mut listed);
+                Some(Change::Listed { within: within.clone(), keys, complete: false })
+            }
+            Ok(Event::Apply(object)) => Some(Change::Applied(object)),
+            Ok(Event::Delete(object)) => Some(Change::Deleted(object)),
+            Err(error) => {
+                failures.inc();
+                warn!(watch = name, %error, "A watch failed and is begun again.");
+                None
+            }
+        };
+        std::future::ready(change)
+    })
+}
+
+/// The name of an object, for logs.
+pub(crate) fn named(object: &impl ResourceExt) -> String {
+    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
+}
