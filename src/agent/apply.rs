@@ -144,9 +144,18 @@ impl Applier {
     /// the requests that it still has: a burst of changes waits for them, a little.
     pub async fn holds_back(&self) -> bool {
         let recent = |time: &Instant| time.elapsed() < OLD_WORKER_GRACE;
-        self.reload_times.len() == RELOADS_OUTLIVED
-            && self.reload_times.front().is_some_and(recent)
-            && self.master.processes().await.is_ok_and(|processes| processes.oldest >= RELOADS_OUTLIVED)
+        if self.reload_times.len() < RELOADS_OUTLIVED || !self.reload_times.front().is_some_and(recent) {
+            return false;
+        }
+        // The worker shows its marker a moment before the master answers again.
+        let deadline = Instant::now() + SOCKET_PATIENCE;
+        loop {
+            match self.master.processes().await {
+                Ok(processes) => return processes.oldest >= RELOADS_OUTLIVED,
+                Err(_) if Instant::now() > deadline => return false,
+                Err(_) => sleep(SHORTEST_LOOK).await,
+            }
+        }
     }
 
     /// Has `HAProxy` run a configuration. The same hash again is no work.
