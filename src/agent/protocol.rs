@@ -10,7 +10,7 @@
 //!   [`Report::tag`] (also in the header `etag`) differs from the known one, or when the wait (at most 60
 //!   seconds) is over.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -32,14 +32,23 @@ pub fn agent_name(namespace: &str, load_balancer: &str) -> String {
     format!("{load_balancer}.{namespace}.agent.fairway.internal")
 }
 
-/// The whole configuration of a load balancer's HAProxy, as one value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The whole configuration of a load balancer's `HAProxy`, as one value.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
     /// Grows with every change, so that an older configuration never replaces a newer one.
     pub sequence: u64,
     /// Contents by file name (`[a-z0-9][a-z0-9.-]*`), among them [`MAIN_FILE`]. They refer to each
     /// other by these names alone (`default-path config`).
     pub files: BTreeMap<String, String>,
+}
+
+/// Names and sizes alone: files may hold keys.
+impl fmt::Debug for Configuration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes: BTreeMap<&str, usize> =
+            self.files.iter().map(|(name, content)| (name.as_str(), content.len())).collect();
+        formatter.debug_struct("Configuration").field("sequence", &self.sequence).field("sizes", &sizes).finish()
+    }
 }
 
 impl Configuration {

@@ -80,6 +80,8 @@ impl Socket {
     async fn exchange(&self, command: &str) -> io::Result<String> {
         let mut stream = UnixStream::connect(&self.path).await?;
         stream.write_all(format!("{command}\n").as_bytes()).await?;
+        // The master goes on waiting for commands until it is told that there are no more.
+        stream.shutdown().await?;
         let mut answer = String::new();
         let read = stream.take(ANSWER_LIMIT).read_to_string(&mut answer).await;
         match read {
@@ -101,11 +103,13 @@ pub struct Processes {
     pub failed: u64,
     /// The current workers.
     pub workers: Vec<i32>,
+    /// The reloads that the oldest of the old workers has outlived; 0 without any.
+    pub oldest: usize,
 }
 
 impl Processes {
     fn parse(answer: &str) -> Option<Self> {
-        let mut processes = Self { master: 0, failed: 0, workers: Vec::new() };
+        let mut processes = Self { master: 0, failed: 0, workers: Vec::new(), oldest: 0 };
         let mut current = true;
         for line in answer.lines() {
             current &= !line.starts_with("# old workers");
@@ -117,6 +121,7 @@ impl Processes {
                     processes.failed = line.split_once("[failed: ")?.1.split_once(']')?.0.parse().ok()?;
                 }
                 "worker" if current => processes.workers.push(pid),
+                "worker" => processes.oldest = processes.oldest.max(words.next()?.parse().ok()?),
                 _ => {}
             }
         }
@@ -217,7 +222,10 @@ mod tests {
             2863            master          1 [failed: 1]   0d00h00m01s     2.6.12\n\
             # workers\n2866            worker          1               0d00h00m01s     2.6.12\n\
             # old workers\n2860            worker          3               0d00h01m01s     2.6.12\n# programs\n";
-        assert_eq!(Processes::parse(answer), Some(Processes { master: 2863, failed: 1, workers: vec![2866] }));
+        assert_eq!(
+            Processes::parse(answer),
+            Some(Processes { master: 2863, failed: 1, workers: vec![2866], oldest: 3 })
+        );
         assert_eq!(Processes::parse("Unknown command\n"), None);
     }
 
