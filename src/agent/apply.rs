@@ -158,7 +158,7 @@ impl Applier {
         }
     }
 
-    /// Has `HAProxy` run a configuration. The same hash again is no work.
+    /// Has HAProxy run a configuration. The same hash again is no work.
     pub async fn apply(&mut self, configuration: &Configuration) -> Outcome {
         let wanted = Proven { hash: configuration.hash(), sequence: configuration.sequence };
         let marker = self.worker.marker().await.ok().flatten();

@@ -59,7 +59,7 @@ pub async fn run(options: &PodOptions) -> Result<(), PodError> {
     Err(PodError::path("start", &options.haproxy)(error))
 }
 
-/// The first candidate that `HAProxy` takes; else why the last was not taken, if there is any.
+/// The first candidate that HAProxy takes; else why the last was not taken, if there is any.
 async fn choose(files: &Files, judge: &Judge, mounted: &Path) -> Result<Proven, Option<String>> {
     let mounted = files::read_mounted(mounted).unwrap_or_default();
     let proven = files.record(Record::Proven);

@@ -32,7 +32,7 @@ pub fn agent_name(namespace: &str, load_balancer: &str) -> String {
     format!("{load_balancer}.{namespace}.agent.fairway.internal")
 }
 
-/// The whole configuration of a load balancer's `HAProxy`, as one value.
+/// The whole configuration of a load balancer's HAProxy, as one value.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
     /// Grows with every change, so that an older configuration never replaces a newer one.
