@@ -1,6 +1,6 @@
-//! Has `HAProxy` run a configuration, and proves that it does: check, try the addresses, switch, reload,
-//! read the marker back. What fails is undone. Touches the shared directory and `HAProxy`'s sockets, and
-//! is the only one to do so while `HAProxy` runs.
+//! Has HAProxy run a configuration, and proves that it does: check, try the addresses, switch, reload,
+//! read the marker back. What fails is undone. Touches the shared directory and HAProxy's sockets, and
+//! is the only one to do so while HAProxy runs.
 
 use std::{io, time::Duration};
 
@@ -22,7 +22,7 @@ const SOCKET_PATIENCE: Duration = Duration::from_secs(2);
 const STATISTICS_PATIENCE: Duration = Duration::from_secs(10);
 /// The master refuses connections for as long as it parses.
 const MASTER_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a configuration that came while no `HAProxy` ran may wait for its start.
+/// How long a configuration that came while no HAProxy ran may wait for its start.
 const START_PATIENCE: Duration = Duration::from_secs(3);
 /// Between two looks, at first and at last: a reload takes 35 to 600 ms.
 const SHORTEST_LOOK: Duration = Duration::from_millis(2);
@@ -36,11 +36,11 @@ const OLD_WORKER_GRACE: Duration = Duration::from_secs(10);
 pub enum Outcome {
     /// The running worker has told its hash.
     Proven,
-    /// `HAProxy` does not take it; [`Applier::refused`] tells why.
+    /// HAProxy does not take it; [`Applier::refused`] tells why.
     Refused,
     /// A later one came before its turn.
     Stale(Conflict),
-    /// No `HAProxy` runs; its next start takes it.
+    /// No HAProxy runs; its next start takes it.
     NotRunning,
     /// It breaks the bounds of the protocol.
     Invalid(super::validation::Invalid),
@@ -51,7 +51,7 @@ pub enum Outcome {
 /// Why a switch did not succeed.
 enum Setback {
     Refused(String),
-    /// `HAProxy` went away, or was started with something else.
+    /// HAProxy went away, or was started with something else.
     Gone,
     Io(io::Error),
 }
@@ -118,7 +118,7 @@ impl Applier {
         self.reloads
     }
 
-    /// The judge, for `HAProxy`'s version.
+    /// The judge, for HAProxy's version.
     #[must_use]
     pub fn judge(&self) -> &Judge {
         &self.judge
@@ -161,7 +161,7 @@ impl Applier {
         }
     }
 
-    /// Has `HAProxy` run a configuration. The same hash again is no work.
+    /// Has HAProxy run a configuration. The same hash again is no work.
     pub async fn apply(&mut self, configuration: &Configuration) -> Outcome {
         let wanted = Proven { hash: configuration.hash(), sequence: configuration.sequence };
         let marker = self.worker.marker().await.ok().flatten();
@@ -176,7 +176,7 @@ impl Applier {
         }
     }
 
-    /// Looks at what runs and puts it right: `HAProxy` may have been started again with something else.
+    /// Looks at what runs and puts it right: HAProxy may have been started again with something else.
     pub async fn tend(&mut self) {
         let Some(marker) = self.worker.marker().await.ok().flatten() else {
             self.running = None;
@@ -239,7 +239,7 @@ impl Applier {
         }
     }
 
-    /// Leaves a configuration for `HAProxy`'s next start and waits for that a little.
+    /// Leaves a configuration for HAProxy's next start and waits for that a little.
     async fn offer(&mut self, wanted: &Proven) -> io::Result<Option<String>> {
         self.running = None;
         self.files.set_record(Record::Offered, Some(wanted))?;

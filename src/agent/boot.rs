@@ -1,4 +1,4 @@
-//! Chooses what `HAProxy` starts with, and becomes `HAProxy`. Touches the shared directory.
+//! Chooses what HAProxy starts with, and becomes HAProxy. Touches the shared directory.
 
 use std::{os::unix::process::CommandExt, path::Path, time::Duration};
 
@@ -19,11 +19,11 @@ use super::{
 const NONE_YET: Duration = Duration::from_millis(100);
 const NONE_FIT: Duration = Duration::from_secs(1);
 
-/// Waits until there is a configuration that `HAProxy` takes, and becomes `HAProxy`. Returns when it is
+/// Waits until there is a configuration that HAProxy takes, and becomes HAProxy. Returns when it is
 /// told to end before that.
 ///
 /// # Errors
-/// When the shared directory cannot be written, or `HAProxy` not be started.
+/// When the shared directory cannot be written, or HAProxy not be started.
 pub async fn run(options: &PodOptions) -> Result<(), PodError> {
     let files = Files::new(&options.run_directory, "boot");
     let judge = Judge::new(files.clone(), options);
@@ -59,7 +59,7 @@ pub async fn run(options: &PodOptions) -> Result<(), PodError> {
     Err(PodError::path("start", &options.haproxy)(error))
 }
 
-/// The first candidate that `HAProxy` takes; else why the last was not taken, if there is any.
+/// The first candidate that HAProxy takes; else why the last was not taken, if there is any.
 async fn choose(files: &Files, judge: &Judge, mounted: &Path) -> Result<Proven, Option<String>> {
     let mounted = files::read_mounted(mounted).unwrap_or_default();
     let proven = files.record(Record::Proven);

@@ -26,7 +26,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs it. `Boot` does not return when all goes well: the process becomes `HAProxy`.
+    /// Runs it. `Boot` does not return when all goes well: the process becomes HAProxy.
     ///
     /// # Errors
     /// What ended it, for a log line and an exit code.

@@ -1,4 +1,4 @@
-//! The agent's own part of what `HAProxy` loads, `process.cfg`: what follows from the pod and not from
+//! The agent's own part of what HAProxy loads, `process.cfg`: what follows from the pod and not from
 //! the user's wishes. Pure. It lies beside the configuration that it names, so that both change at once.
 
 use std::{fmt::Write, path::Path};

@@ -1,4 +1,4 @@
-//! Runs beside `HAProxy`: one loop that applies and looks, and two servers. Touches nothing by itself.
+//! Runs beside HAProxy: one loop that applies and looks, and two servers. Touches nothing by itself.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -49,7 +49,7 @@ pub async fn run(options: ServeOptions) -> Result<(), PodError> {
     Ok(())
 }
 
-/// The only one who has `HAProxy` change: takes what comes, and looks at regular times.
+/// The only one who has HAProxy change: takes what comes, and looks at regular times.
 async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<Report>>, options: &ServeOptions) -> ! {
     let mut look = interval(options.look_interval);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -62,10 +62,10 @@ pub enum AgentError {
         /// The newest sequence that it knows.
         newest: u64,
     },
-    /// `HAProxy` does not take the configuration.
+    /// HAProxy does not take the configuration.
     #[error("HAProxy refuses the configuration: {}", .0.refused.as_ref().map_or("", |refused| &refused.message))]
     Refused(Box<Report>),
-    /// The agent has taken the configuration, but no `HAProxy` runs that could prove it yet.
+    /// The agent has taken the configuration, but no HAProxy runs that could prove it yet.
     #[error("HAProxy does not run; the configuration waits for its start")]
     NotRunning,
     /// The agent answered something that the protocol does not know.

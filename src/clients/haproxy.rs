@@ -1,4 +1,4 @@
-//! `HAProxy`'s two sockets: the master's (processes, reload) and the worker's own (marker, statistics),
+//! HAProxy's two sockets: the master's (processes, reload) and the worker's own (marker, statistics),
 //! and what their answers mean. One command for each connection, since an open prompt keeps an *old*
 //! worker alive, and answering.
 
@@ -22,7 +22,7 @@ pub const MARKER: &str = "FAIRWAY_HASH";
 /// An answer that is longer is an error: 4,000 servers are 1.1 MB.
 const ANSWER_LIMIT: u64 = 64 << 20;
 
-/// A socket of `HAProxy`.
+/// A socket of HAProxy.
 #[derive(Clone, Debug)]
 pub struct Socket {
     path: PathBuf,
@@ -136,7 +136,7 @@ pub enum ReloadAnswer {
     Silent,
     /// The new worker runs.
     Success,
-    /// It does not, with `HAProxy`'s log.
+    /// It does not, with HAProxy's log.
     Failure(String),
 }
 

@@ -1,4 +1,4 @@
-//! Configurations that `HAProxy` takes: pushed, mounted, in a burst, with certificates.
+//! Configurations that HAProxy takes: pushed, mounted, in a burst, with certificates.
 
 use std::{sync::Arc, time::Duration};
 

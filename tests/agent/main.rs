@@ -1,4 +1,4 @@
-//! The agent with real `HAProxy` processes, driven through its mutual TLS port as the operator would.
+//! The agent with real HAProxy processes, driven through its mutual TLS port as the operator would.
 //! Needs `haproxy` on the path. Each pod has its own loopback address and its own directory.
 
 mod changes;

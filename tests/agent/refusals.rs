@@ -1,4 +1,4 @@
-//! Configurations that `HAProxy` does not take: what ran goes on, and nothing of them survives.
+//! Configurations that HAProxy does not take: what ran goes on, and nothing of them survives.
 
 use std::{fs, net::TcpListener};
 
