@@ -2,7 +2,7 @@
 //! read the marker back. What fails is undone. Touches the shared directory and HAProxy's sockets, and
 //! is the only one to do so while HAProxy runs.
 
-use std::{collections::VecDeque, io, time::Duration};
+use std::{io, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
@@ -11,8 +11,7 @@ use super::{
     cli::PodOptions,
     files::{Files, Record},
     judge::{self, Judge, Unfit},
-    listeners,
-    process::RELOADS_OUTLIVED,
+    listeners, process,
     protocol::{Configuration, Conflict, Proven, Refused},
 };
 use crate::clients::haproxy::{ReloadAnswer, Socket};
@@ -78,7 +77,7 @@ pub struct Applier {
     refused: Option<Refused>,
     reloads: u64,
     /// When the last few were, the newest last.
-    reload_times: VecDeque<Instant>,
+    reload_times: Vec<Instant>,
 }
 
 impl Applier {
@@ -96,7 +95,7 @@ impl Applier {
             running: None,
             refused: files.refused(),
             reloads: 0,
-            reload_times: VecDeque::new(),
+            reload_times: Vec::new(),
             files,
         }
     }
@@ -144,14 +143,18 @@ impl Applier {
     /// the requests that it still has: a burst of changes waits for them, a little.
     pub async fn holds_back(&self) -> bool {
         let recent = |time: &Instant| time.elapsed() < OLD_WORKER_GRACE;
-        if self.reload_times.len() < RELOADS_OUTLIVED || !self.reload_times.front().is_some_and(recent) {
+        let text = self.running.as_ref().map(|running| self.files.text(&running.hash));
+        let outlived = text.and_then(|text| process::reloads_outlived(&text));
+        let Some(outlived) = outlived
+            .filter(|outlived| self.reload_times.iter().rev().nth(outlived.saturating_sub(1)).is_some_and(recent))
+        else {
             return false;
-        }
+        };
         // The worker shows its marker a moment before the master answers again.
         let deadline = Instant::now() + SOCKET_PATIENCE;
         loop {
             match self.master.processes().await {
-                Ok(processes) => return processes.oldest >= RELOADS_OUTLIVED,
+                Ok(processes) => return processes.oldest >= outlived,
                 Err(_) if Instant::now() > deadline => return false,
                 Err(_) => sleep(SHORTEST_LOOK).await,
             }
@@ -270,10 +273,8 @@ impl Applier {
             match answer {
                 Ok(answer) => {
                     self.reloads += 1;
-                    self.reload_times.push_back(Instant::now());
-                    if self.reload_times.len() > RELOADS_OUTLIVED {
-                        self.reload_times.pop_front();
-                    }
+                    self.reload_times.push(Instant::now());
+                    self.reload_times.retain(|time| time.elapsed() < OLD_WORKER_GRACE);
                     return Ok(answer);
                 }
                 Err(_) if Instant::now() > deadline => return Err(Setback::Gone),

@@ -27,13 +27,13 @@ pub struct Process<'a> {
 const PLAIN: u64 = (1 << 30) / 20_000;
 const TLS: u64 = (1 << 30) / 8_000;
 const TLS_BOTH: u64 = (1 << 30) / 5_000;
-/// What master and worker need before any connection, twice, since at a reload there are two workers.
-const BASE: u64 = 2 * (16 << 20);
-/// A `server` line, also twice (measured 8 kB).
-const SERVER: u64 = 2 * (8 << 10);
-/// How many reloads an old worker may outlive before the master ends it, with what it has left: each
-/// keeps its memory.
-pub const RELOADS_OUTLIVED: usize = 3;
+/// What a worker needs before any connection, and for each `server` line (both measured).
+const WORKER: u64 = 8 << 20;
+const SERVER: u64 = 8 << 10;
+/// How many reloads an old worker may outlive before the master ends it, with what it has left. Each
+/// keeps its memory, so a quarter of all is given to them.
+const OUTLIVED: std::ops::RangeInclusive<u64> = 3..=20;
+const OUTLIVED_KEY: &str = "mworker-max-reloads";
 /// However small the limit, that many connections are tried.
 const FEWEST_CONNECTIONS: u64 = 100;
 /// Listeners, sockets, event polls and pipes.
@@ -54,8 +54,9 @@ impl Process<'_> {
         line(format_args!("nbthread {}", self.cpu_millis.div_ceil(1_000).max(1)));
         // Without an explicit maxconn HAProxy derives it from this and from the container's own limit of
         // descriptors; an explicit one that the limit cannot hold would keep it from starting.
-        line(format_args!("fd-hard-limit {}", self.descriptors(main_file)));
-        line(format_args!("mworker-max-reloads {RELOADS_OUTLIVED}"));
+        let needs = self.needs(main_file);
+        line(format_args!("fd-hard-limit {}", needs.descriptors));
+        line(format_args!("{OUTLIVED_KEY} {}", needs.outlived));
         line(format_args!("hard-stop-after 30m"));
         line(format_args!("close-spread-time 10s"));
         text.push_str("\nfrontend fairway-health\n    mode http\n");
@@ -67,8 +68,9 @@ impl Process<'_> {
         text
     }
 
-    /// Two for each connection that the memory holds, one for the check of each server, and some.
-    fn descriptors(&self, main_file: &str) -> u64 {
+    /// Descriptors are two for each connection that the memory holds beside the master, a new and the old
+    /// workers; one for the check of each server; and some.
+    fn needs(&self, main_file: &str) -> Needs {
         let mut servers = 0;
         let (mut client_tls, mut server_tls) = (false, false);
         for line in main_file.lines() {
@@ -88,9 +90,23 @@ impl Process<'_> {
             (true, true) => TLS_BOTH,
             _ => TLS,
         };
-        let free = self.memory_bytes.saturating_sub(BASE + servers * SERVER);
-        2 * (free / cost).max(FEWEST_CONNECTIONS) + servers + SPARE_DESCRIPTORS
+        let worker = WORKER + servers * SERVER;
+        let outlived = (self.memory_bytes / 4 / worker).clamp(*OUTLIVED.start(), *OUTLIVED.end());
+        let free = self.memory_bytes.saturating_sub((outlived + 2) * worker);
+        let connections = (free / cost).max(FEWEST_CONNECTIONS);
+        Needs { outlived, descriptors: 2 * connections + servers + SPARE_DESCRIPTORS }
     }
+}
+
+struct Needs {
+    outlived: u64,
+    descriptors: u64,
+}
+
+/// How many reloads an old worker may outlive, read from a `process.cfg`.
+#[must_use]
+pub fn reloads_outlived(text: &str) -> Option<usize> {
+    text.lines().find_map(|line| line.trim_start().strip_prefix(OUTLIVED_KEY)?.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -122,12 +138,22 @@ mod tests {
     }
 
     #[rstest]
-    #[case::plain("bind :80", 38_500..39_500)]
-    #[case::client_tls("bind :443 ssl crt a.pem", 15_500..16_000)]
-    #[case::both("bind :443 ssl crt a.pem\nserver a 10.0.0.1:443 ssl verify none", 9_700..10_000)]
-    #[case::not_a_word("bind :80 name ssl-like", 38_500..39_500)]
+    #[case::smallest(32 << 20, 3)]
+    #[case::small(256 << 20, 8)]
+    #[case::large(8 << 30, 20)]
+    fn old_workers_are_kept_as_the_memory_allows(#[case] memory_bytes: u64, #[case] expected: usize) {
+        let text = Process { memory_bytes, ..process() }.render("");
+        assert_eq!(reloads_outlived(&text), Some(expected));
+        assert_eq!(reloads_outlived("global"), None);
+    }
+
+    #[rstest]
+    #[case::plain("bind :80", 33_000..34_000)]
+    #[case::client_tls("bind :443 ssl crt a.pem", 13_000..14_000)]
+    #[case::both("bind :443 ssl crt a.pem\nserver a 10.0.0.1:443 ssl verify none", 8_400..8_700)]
+    #[case::not_a_word("bind :80 name ssl-like", 33_000..34_000)]
     fn descriptors_follow_the_cost_of_a_connection(#[case] main_file: &str, #[case] expected: std::ops::Range<u64>) {
-        let descriptors = process().descriptors(main_file);
+        let descriptors = process().needs(main_file).descriptors;
         assert!(expected.contains(&descriptors), "{descriptors}");
     }
 }

@@ -113,6 +113,7 @@ impl Pod {
             .env("FAIRWAY_AGENT_ADDRESS", SocketAddr::new(self.address, self.agent_port).to_string())
             .env("FAIRWAY_METRICS_ADDRESS", SocketAddr::new(self.address, self.metrics_port).to_string())
             .env("FAIRWAY_CPU_MILLIS", "2000")
+            .env("FAIRWAY_MEMORY_BYTES", "134217728")
             .env("FAIRWAY_LOOK_SECONDS", "0.1")
             .env("FAIRWAY_DRAIN_DELAY_SECONDS", "0.2")
             .env("FAIRWAY_DRAIN_SECONDS", "20")
