@@ -1,8 +1,8 @@
-//! Has `HAProxy` run a configuration, and proves that it does: check, try the addresses, switch, reload,
-//! read the marker back. What fails is undone. Touches the shared directory and `HAProxy`'s sockets, and
-//! is the only one to do so while `HAProxy` runs.
+//! Has HAProxy run a configuration, and proves that it does: check, try the addresses, switch, reload,
+//! read the marker back. What fails is undone. Touches the shared directory and HAProxy's sockets, and
+//! is the only one to do so while HAProxy runs.
 
-use std::{io, time::Duration};
+use std::{collections::VecDeque, io, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
@@ -12,6 +12,7 @@ use super::{
     files::{Files, Record},
     judge::{self, Judge, Unfit},
     listeners,
+    process::RELOADS_OUTLIVED,
     protocol::{Configuration, Conflict, Proven, Refused},
 };
 use crate::clients::haproxy::{ReloadAnswer, Socket};
@@ -22,22 +23,25 @@ const SOCKET_PATIENCE: Duration = Duration::from_secs(2);
 const STATISTICS_PATIENCE: Duration = Duration::from_secs(10);
 /// The master refuses connections for as long as it parses.
 const MASTER_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a configuration that came while no `HAProxy` ran may wait for its start.
+/// How long a configuration that came while no HAProxy ran may wait for its start.
 const START_PATIENCE: Duration = Duration::from_secs(3);
 /// Between two looks, at first and at last: a reload takes 35 to 600 ms.
 const SHORTEST_LOOK: Duration = Duration::from_millis(2);
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
+
+/// An old worker has at least so long to finish its requests before a reload may have the master end it.
+const OLD_WORKER_GRACE: Duration = Duration::from_secs(10);
 
 /// What became of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The running worker has told its hash.
     Proven,
-    /// `HAProxy` does not take it; [`Applier::refused`] tells why.
+    /// HAProxy does not take it; [`Applier::refused`] tells why.
     Refused,
     /// A later one came before its turn.
     Stale(Conflict),
-    /// No `HAProxy` runs; its next start takes it.
+    /// No HAProxy runs; its next start takes it.
     NotRunning,
     /// It breaks the bounds of the protocol.
     Invalid(super::validation::Invalid),
@@ -48,7 +52,7 @@ pub enum Outcome {
 /// Why a switch did not succeed.
 enum Setback {
     Refused(String),
-    /// `HAProxy` went away, or was started with something else.
+    /// HAProxy went away, or was started with something else.
     Gone,
     Io(io::Error),
 }
@@ -65,12 +69,16 @@ pub struct Applier {
     files: Files,
     judge: Judge,
     master: Socket,
+    /// The master's again, with more patience.
+    reloader: Socket,
     worker: Socket,
     statistics: Socket,
     patience: Duration,
     running: Option<Proven>,
     refused: Option<Refused>,
     reloads: u64,
+    /// When the last few were, the newest last.
+    reload_times: VecDeque<Instant>,
 }
 
 impl Applier {
@@ -80,13 +88,15 @@ impl Applier {
         let files = Files::new(&options.run_directory, "serve");
         Self {
             judge: Judge::new(files.clone(), options),
-            master: Socket::new(&files.master_socket(), MASTER_PATIENCE),
+            master: Socket::new(&files.master_socket(), SOCKET_PATIENCE),
+            reloader: Socket::new(&files.master_socket(), MASTER_PATIENCE),
             worker: Socket::new(&files.worker_socket(), SOCKET_PATIENCE),
             statistics: Socket::new(&files.worker_socket(), STATISTICS_PATIENCE),
             patience: options.proof_timeout,
             running: None,
             refused: files.refused(),
             reloads: 0,
+            reload_times: VecDeque::new(),
             files,
         }
     }
@@ -109,7 +119,7 @@ impl Applier {
         self.reloads
     }
 
-    /// The judge, for `HAProxy`'s version.
+    /// The judge, for HAProxy's version.
     #[must_use]
     pub fn judge(&self) -> &Judge {
         &self.judge
@@ -130,12 +140,30 @@ impl Applier {
         records.into_iter().flatten().chain(refused).max_by_key(|record| record.sequence).unwrap_or_default()
     }
 
-    /// Has `HAProxy` run a configuration. The same hash again is no work.
+    /// Whether another reload would have the master end a worker that was replaced only now, and with it
+    /// the requests that it still has: a burst of changes waits for them, a little.
+    pub async fn holds_back(&self) -> bool {
+        let recent = |time: &Instant| time.elapsed() < OLD_WORKER_GRACE;
+        if self.reload_times.len() < RELOADS_OUTLIVED || !self.reload_times.front().is_some_and(recent) {
+            return false;
+        }
+        // The worker shows its marker a moment before the master answers again.
+        let deadline = Instant::now() + SOCKET_PATIENCE;
+        loop {
+            match self.master.processes().await {
+                Ok(processes) => return processes.oldest >= RELOADS_OUTLIVED,
+                Err(_) if Instant::now() > deadline => return false,
+                Err(_) => sleep(SHORTEST_LOOK).await,
+            }
+        }
+    }
+
+    /// Has HAProxy run a configuration. The same hash again is no work.
     pub async fn apply(&mut self, configuration: &Configuration) -> Outcome {
         let wanted = Proven { hash: configuration.hash(), sequence: configuration.sequence };
         let marker = self.worker.marker().await.ok().flatten();
         if marker.as_ref() == Some(&wanted.hash) {
-            return self.prove(wanted);
+            return self.prove(&wanted);
         }
         match self.judge.prepare(configuration).await {
             Ok(()) => self.bring_about(wanted, marker).await,
@@ -145,7 +173,7 @@ impl Applier {
         }
     }
 
-    /// Looks at what runs and puts it right: `HAProxy` may have been started again with something else.
+    /// Looks at what runs and puts it right: HAProxy may have been started again with something else.
     pub async fn tend(&mut self) {
         let Some(marker) = self.worker.marker().await.ok().flatten() else {
             self.running = None;
@@ -164,10 +192,10 @@ impl Applier {
                 self.bring_about(known, Some(marker)).await;
             }
             Some(known) if known.hash == marker => {
-                self.prove(known);
+                self.prove(&known);
             }
             _ => {
-                self.prove(found);
+                self.prove(&found);
             }
         }
     }
@@ -184,7 +212,7 @@ impl Applier {
         let marker = match marker {
             Some(marker) => marker,
             None => match self.offer(&wanted).await {
-                Ok(Some(marker)) if marker == wanted.hash => return self.prove(wanted),
+                Ok(Some(marker)) if marker == wanted.hash => return self.prove(&wanted),
                 Ok(Some(marker)) => marker,
                 Ok(None) => return Outcome::NotRunning,
                 Err(error) => return failed(&wanted, &error),
@@ -192,7 +220,7 @@ impl Applier {
         };
         let found = self.record_of(&marker);
         let setback = match self.switch(&wanted).await {
-            Ok(()) => return self.prove(wanted),
+            Ok(()) => return self.prove(&wanted),
             Err(setback) => setback,
         };
         if let Err(error) = self.go_back(&found).await {
@@ -208,7 +236,7 @@ impl Applier {
         }
     }
 
-    /// Leaves a configuration for `HAProxy`'s next start and waits for that a little.
+    /// Leaves a configuration for HAProxy's next start and waits for that a little.
     async fn offer(&mut self, wanted: &Proven) -> io::Result<Option<String>> {
         self.running = None;
         self.files.set_record(Record::Offered, Some(wanted))?;
@@ -234,9 +262,18 @@ impl Applier {
     async fn reload(&mut self) -> Result<ReloadAnswer, Setback> {
         let deadline = Instant::now() + MASTER_PATIENCE;
         loop {
-            match self.master.reload().await {
+            let answer = match self.reloader.reload().await {
+                // Since 2.7 the answer comes after the load, which may take longer: the proof will tell.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(ReloadAnswer::Silent),
+                answer => answer,
+            };
+            match answer {
                 Ok(answer) => {
                     self.reloads += 1;
+                    self.reload_times.push_back(Instant::now());
+                    if self.reload_times.len() > RELOADS_OUTLIVED {
+                        self.reload_times.pop_front();
+                    }
                     return Ok(answer);
                 }
                 Err(_) if Instant::now() > deadline => return Err(Setback::Gone),
@@ -284,20 +321,20 @@ impl Applier {
         Ok(())
     }
 
-    fn prove(&mut self, wanted: Proven) -> Outcome {
-        let news = self.running.as_ref() != Some(&wanted);
+    fn prove(&mut self, wanted: &Proven) -> Outcome {
+        let news = self.running.as_ref() != Some(wanted);
         if self.refused.as_ref().is_some_and(|refused| refused.sequence <= wanted.sequence) {
             self.refused = None;
         }
         self.running = Some(wanted.clone());
-        match self.remember(&wanted) {
+        match self.remember(wanted) {
             Ok(()) => {
                 if news {
                     info!(hash = wanted.hash, sequence = wanted.sequence, "proven");
                 }
                 Outcome::Proven
             }
-            Err(error) => failed(&wanted, &error),
+            Err(error) => failed(wanted, &error),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Chooses what `HAProxy` starts with, and becomes `HAProxy`. Touches the shared directory.
+//! Chooses what HAProxy starts with, and becomes HAProxy. Touches the shared directory.
 
 use std::{os::unix::process::CommandExt, path::Path, time::Duration};
 
@@ -15,14 +15,15 @@ use super::{
     protocol::{Configuration, MAIN_FILE, Proven},
 };
 
-/// How often is looked while there is nothing to start with.
-const AGAIN: Duration = Duration::from_millis(200);
+/// How often is looked while there is nothing to start with, and while nothing of what there is can run.
+const NONE_YET: Duration = Duration::from_millis(100);
+const NONE_FIT: Duration = Duration::from_secs(1);
 
-/// Waits until there is a configuration that `HAProxy` takes, and becomes `HAProxy`. Returns when it is
+/// Waits until there is a configuration that HAProxy takes, and becomes HAProxy. Returns when it is
 /// told to end before that.
 ///
 /// # Errors
-/// When the shared directory cannot be written, or `HAProxy` not be started.
+/// When the shared directory cannot be written, or HAProxy not be started.
 pub async fn run(options: &PodOptions) -> Result<(), PodError> {
     let files = Files::new(&options.run_directory, "boot");
     let judge = Judge::new(files.clone(), options);
@@ -30,17 +31,18 @@ pub async fn run(options: &PodOptions) -> Result<(), PodError> {
     let mut end = signal(SignalKind::terminate()).map_err(PodError::io("handle signals"))?;
     let mut said = None;
     let chosen = loop {
-        match choose(&files, &judge, &options.configuration_directory).await {
+        let why = match choose(&files, &judge, &options.configuration_directory).await {
             Ok(chosen) => break chosen,
-            Err(why) if said.as_ref() != Some(&why) => {
-                warn!(why, "waiting for a configuration to start with");
-                said = Some(why);
-            }
-            Err(_) => {}
+            Err(why) => why,
+        };
+        let pause = if why.is_some() { NONE_FIT } else { NONE_YET };
+        if said.as_ref() != Some(&why) {
+            warn!(why = why.as_deref().unwrap_or("there is none"), "waiting for a configuration to start with");
+            said = Some(why);
         }
         tokio::select! {
             _ = end.recv() => return Ok(()),
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     };
     files.switch_to(&chosen).map_err(PodError::path("write", &options.run_directory))?;
@@ -57,8 +59,8 @@ pub async fn run(options: &PodOptions) -> Result<(), PodError> {
     Err(PodError::path("start", &options.haproxy)(error))
 }
 
-/// The first candidate that `HAProxy` takes; else why none is.
-async fn choose(files: &Files, judge: &Judge, mounted: &Path) -> Result<Proven, String> {
+/// The first candidate that HAProxy takes; else why the last was not taken, if there is any.
+async fn choose(files: &Files, judge: &Judge, mounted: &Path) -> Result<Proven, Option<String>> {
     let mounted = files::read_mounted(mounted).unwrap_or_default();
     let proven = files.record(Record::Proven);
     let known = Known {
@@ -68,12 +70,12 @@ async fn choose(files: &Files, judge: &Judge, mounted: &Path) -> Result<Proven, 
         attempted: files.record(Record::Attempted),
         refused: files.refused().map(|refused| refused.hash),
     };
-    let mut why = "there is none".to_owned();
+    let mut why = None;
     for (origin, candidate) in choice::candidates(&known) {
         let proven = proven.as_ref().is_some_and(|proven| proven.hash == candidate.hash);
         match examine(files, judge, origin, &candidate, mounted.as_ref(), proven).await {
             Ok(()) => return Ok(candidate),
-            Err(error) => why = format!("sequence {}: {error}", candidate.sequence),
+            Err(error) => why = Some(format!("sequence {}: {error}", candidate.sequence)),
         }
     }
     Err(why)

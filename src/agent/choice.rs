@@ -1,8 +1,8 @@
-//! What `HAProxy` starts with. Pure.
+//! What HAProxy starts with. Pure.
 
 use super::protocol::Proven;
 
-/// Where a configuration lies that `HAProxy` could start with.
+/// Where a configuration lies that HAProxy could start with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// In the mounted Secret.
@@ -18,7 +18,7 @@ pub struct Known {
     pub mounted: Option<Proven>,
     /// The last one that a worker has proven.
     pub proven: Option<Proven>,
-    /// One that came while no `HAProxy` ran.
+    /// One that came while no HAProxy ran.
     pub offered: Option<Proven>,
     /// The one that was tried last.
     pub attempted: Option<Proven>,

@@ -1,6 +1,9 @@
 //! The command line of `fairway agent`. Decides nothing: every path, port and bound has its default for
 //! a pod, and can be set by flag or environment.
 
+// The comments are help texts, for a terminal.
+#![allow(clippy::doc_markdown)]
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
@@ -23,7 +26,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs it. `Boot` does not return when all goes well: the process becomes `HAProxy`.
+    /// Runs it. `Boot` does not return when all goes well: the process becomes HAProxy.
     ///
     /// # Errors
     /// What ended it, for a log line and an exit code.

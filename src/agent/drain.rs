@@ -1,4 +1,4 @@
-//! Ends `HAProxy` so that no request is lost: waits until endpoints are withdrawn, has it stop listening,
+//! Ends HAProxy so that no request is lost: waits until endpoints are withdrawn, has it stop listening,
 //! and waits until its connections are finished. Touches the master's socket and process.
 
 use std::{io, time::Duration};
@@ -18,7 +18,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// The master does not answer while it reloads.
 const MASTER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Drains. Must run in `HAProxy`'s own container, where the master's process id means the master.
+/// Drains. Must run in HAProxy's own container, where the master's process id means the master.
 ///
 /// # Errors
 /// When it takes longer than the options allow; what is left is then for the kubelet to end.

@@ -30,7 +30,7 @@ pub const SEQUENCE_FILE: &str = "sequence";
 pub enum Record {
     /// The last that a worker has proven.
     Proven,
-    /// One that came while no `HAProxy` ran.
+    /// One that came while no HAProxy ran.
     Offered,
     /// The one that `current` leads to.
     Attempted,

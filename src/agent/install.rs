@@ -1,5 +1,5 @@
 //! Copies this program into the directory that the pod's containers share, so that it runs in any
-//! `HAProxy` image. Touches that one file.
+//! HAProxy image. Touches that one file.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 

@@ -27,7 +27,7 @@ pub enum Unfit {
     /// It breaks the bounds of the protocol.
     #[error(transparent)]
     Invalid(#[from] validation::Invalid),
-    /// `HAProxy` does not take it, in its words.
+    /// HAProxy does not take it, in its words.
     #[error("{0}")]
     Refused(String),
     /// The pod could not even ask.
@@ -62,7 +62,7 @@ impl Judge {
         }
     }
 
-    /// Writes a configuration into its directory, if `HAProxy` takes it.
+    /// Writes a configuration into its directory, if HAProxy takes it.
     ///
     /// # Errors
     /// Why it is not there now.
@@ -83,7 +83,7 @@ impl Judge {
         Ok(self.files.accept_staged(&hash)?)
     }
 
-    /// Has `HAProxy` check a configuration that lies in a directory.
+    /// Has HAProxy check a configuration that lies in a directory.
     ///
     /// # Errors
     /// What it says.
@@ -102,7 +102,7 @@ impl Judge {
         Err(Unfit::Refused(if message.is_empty() { format!("haproxy -c ended: {}", output.status) } else { message }))
     }
 
-    /// What `HAProxy` said, fit for a user's eyes.
+    /// What HAProxy said, fit for a user's eyes.
     #[must_use]
     pub fn clean(&self, output: &str) -> String {
         // The longest first: the others are its parents.
@@ -128,7 +128,7 @@ fn parse_version(output: &str) -> Option<&str> {
     Some(&rest[..end]).filter(|version| !version.is_empty())
 }
 
-/// Binds every address as `HAProxy` would (shared with its own old workers, which run as the same user),
+/// Binds every address as HAProxy would (shared with its own old workers, which run as the same user),
 /// and lets go of it: without `listen` nobody's connections are taken.
 ///
 /// # Errors

@@ -1,11 +1,11 @@
-//! Makes what `HAProxy` says fit for a user's eyes. Pure.
+//! Makes what HAProxy says fit for a user's eyes. Pure.
 
 /// The bound of [`Refused::message`](super::protocol::Refused::message), in bytes.
 const LIMIT: usize = 1_024;
 /// A word of so many letters of base 64 may be a key or a token.
 const SECRET_LENGTH: usize = 40;
 
-/// What is wrong, from the output of `HAProxy`: alerts alone when there are any, without process ids, the
+/// What is wrong, from the output of HAProxy: alerts alone when there are any, without process ids, the
 /// pod's directories (each given with its trailing slash) and anything that may be key material.
 #[must_use]
 pub fn clean(output: &str, directories: &[&str]) -> String {

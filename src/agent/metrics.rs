@@ -1,4 +1,4 @@
-//! The agent's own few metrics, in `OpenMetrics` text. Decides nothing.
+//! The agent's own few metrics, in OpenMetrics text. Decides nothing.
 
 use std::sync::atomic::AtomicU64;
 

@@ -1,10 +1,10 @@
-//! The `HAProxy` pod's own half: takes a configuration, proves that it runs, reports what it sees.
+//! The HAProxy pod's own half: takes a configuration, proves that it runs, reports what it sees.
 //!
 //! One program, four moments of a pod: [`install`] copies it to where the other containers find it,
-//! [`boot`] chooses a configuration and becomes `HAProxy`, [`serve`] runs beside it, [`drain`] ends it
+//! [`boot`] chooses a configuration and becomes HAProxy, [`serve`] runs beside it, [`drain`] ends it
 //! politely. `boot` and `serve` share a directory ([`files`]) and nothing else:
 //!
-//! - `serve` changes what `HAProxy` runs while it runs, `boot` decides what it starts with;
+//! - `serve` changes what HAProxy runs while it runs, `boot` decides what it starts with;
 //! - a configuration is *proven* once the running worker has told its hash, and only what is proven is
 //!   ever fallen back to.
 //!
@@ -44,7 +44,7 @@ pub enum PodError {
         /// Why it failed.
         source: io::Error,
     },
-    /// `HAProxy` was still there when the time to drain was over.
+    /// HAProxy was still there when the time to drain was over.
     #[error("HAProxy did not end in time")]
     DrainTooLong,
 }

@@ -82,6 +82,11 @@ impl Queue {
         Ok(receiver)
     }
 
+    /// Whether there is something to take.
+    pub fn is_waiting(&self) -> bool {
+        self.lock().waiting.is_some()
+    }
+
     /// What is to be applied next.
     pub fn take(&self) -> Option<Waiting> {
         self.lock().waiting.take()

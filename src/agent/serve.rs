@@ -1,11 +1,11 @@
-//! Runs beside `HAProxy`: one loop that applies and looks, and two servers. Touches nothing by itself.
+//! Runs beside HAProxy: one loop that applies and looks, and two servers. Touches nothing by itself.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 use tracing::{info, warn};
 
@@ -20,6 +20,9 @@ use super::{
     server::{self, Shared},
     tls,
 };
+
+/// How soon is looked again while a change waits for old workers.
+const HELD_BACK: Duration = Duration::from_millis(200);
 
 /// Serves until it is told to end.
 ///
@@ -46,14 +49,16 @@ pub async fn run(options: ServeOptions) -> Result<(), PodError> {
     Ok(())
 }
 
-/// The only one who has `HAProxy` change: takes what comes, and looks at regular times.
+/// The only one who has HAProxy change: takes what comes, and looks at regular times.
 async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<Report>>, options: &ServeOptions) -> ! {
     let mut look = interval(options.look_interval);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut version = String::new();
+    let mut held_back = false;
     loop {
         tokio::select! {
             () = shared.queue.arrived() => {}
+            () = sleep(HELD_BACK) , if held_back => {}
             _ = look.tick() => {
                 applier.tend().await;
                 submit_mounted(&shared.queue, &options.pod.configuration_directory);
@@ -62,7 +67,9 @@ async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<
                 }
             }
         }
-        while let Some(waiting) = shared.queue.take() {
+        loop {
+            held_back = shared.queue.is_waiting() && applier.holds_back().await;
+            let Some(waiting) = (!held_back).then(|| shared.queue.take()).flatten() else { break };
             let outcome = applier.apply(&waiting.configuration).await;
             if outcome == Outcome::Refused {
                 shared.metrics.refused.inc();

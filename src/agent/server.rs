@@ -42,7 +42,9 @@ const BODY_LIMIT: usize = 2 * SIZE_LIMIT;
 /// An operator needs two or three: a push, a report, a report that waits.
 const CONNECTION_LIMIT: usize = 64;
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
-const HEADER_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection may be without a request: the operator's own are kept for ten minutes.
+const OPERATOR_PATIENCE: Duration = Duration::from_mins(11);
+const PLAIN_PATIENCE: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: u64 = 60;
 
 /// What the handlers share with the applier's loop.
@@ -88,7 +90,7 @@ pub async fn serve_operator(listener: TcpListener, shared: Arc<Shared>) {
             let handshake = TlsAcceptor::from(config).accept(stream);
             match timeout(HANDSHAKE_PATIENCE, handshake).await {
                 Ok(Ok(stream)) if tls::is_operator(stream.get_ref().1.peer_certificates()) => {
-                    converse(TokioIo::new(stream), router).await;
+                    converse(TokioIo::new(stream), router, OPERATOR_PATIENCE).await;
                 }
                 Ok(Ok(_)) => debug!("a client that is not the operator was turned away"),
                 Ok(Err(error)) => debug!(%error, "a handshake failed"),
@@ -112,31 +114,28 @@ pub async fn serve_plain(listener: TcpListener, shared: Arc<Shared>) {
         let Some(stream) = accept(&listener).await else { continue };
         let router = router.clone();
         tokio::spawn(async move {
-            converse(TokioIo::new(stream), router).await;
+            converse(TokioIo::new(stream), router, PLAIN_PATIENCE).await;
             drop(place);
         });
     }
 }
 
 async fn accept(listener: &TcpListener) -> Option<TcpStream> {
-    match listener.accept().await {
-        Ok((stream, _)) => stream.set_nodelay(true).is_ok().then_some(stream),
-        Err(_) => {
-            // Out of descriptors, most likely.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            None
-        }
+    if let Ok((stream, _)) = listener.accept().await {
+        return stream.set_nodelay(true).is_ok().then_some(stream);
     }
+    // Out of descriptors, most likely.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    None
 }
 
-async fn converse<S>(stream: TokioIo<S>, router: Router)
+async fn converse<S>(stream: TokioIo<S>, router: Router, patience: Duration)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        // Also bounds how long a kept connection may be idle; the client opens another.
-        .header_read_timeout(HEADER_PATIENCE)
+        .header_read_timeout(patience)
         .serve_connection(stream, TowerToHyperService::new(router));
     if let Err(error) = connection.await {
         debug!(%error, "a connection ended");

@@ -24,17 +24,17 @@ use super::{Exposure, Resources};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancerClassSpec {
-    /// How many `HAProxy` pods each load balancer has. Default: 2.
+    /// How many HAProxy pods each load balancer has. Default: 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub replicas: Option<i32>,
 
-    /// Processor and memory of each `HAProxy` pod; a change replaces the pods. Default: requests of 100m
+    /// Processor and memory of each HAProxy pod; a change replaces the pods. Default: requests of 100m
     /// and 64Mi, limits of 1 and 256Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 
-    /// The `HAProxy` image, with `haproxy` 2.6 or later on its PATH; a change replaces the pods. Default:
+    /// The HAProxy image, with `haproxy` 2.6 or later on its PATH; a change replaces the pods. Default:
     /// the one that Fairway is released with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"))]

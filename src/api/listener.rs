@@ -27,7 +27,7 @@ pub struct Listener {
     pub name: String,
 
     /// What is spoken: `HTTP`, `HTTPS` (TLS ends here, HTTP goes on to the members) or `TCP`. UDP and
-    /// SCTP are not `HAProxy`'s.
+    /// SCTP are not HAProxy's.
     pub protocol: Protocol,
 
     /// The port, 1 to 65535; 9101, 9102 and 9443 are taken.

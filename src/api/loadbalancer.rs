@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Exposure, Listener, LoadBalancerStatus, Pool, Resources};
 
-/// A load balancer: `HAProxy` pods that answer on the listeners' ports and pass what comes in to the
+/// A load balancer: HAProxy pods that answer on the listeners' ports and pass what comes in to the
 /// members of a pool.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -53,17 +53,17 @@ pub struct LoadBalancerSpec {
     #[schemars(length(min = 1, max = 63))]
     pub class_name: Option<String>,
 
-    /// How many `HAProxy` pods answer, spread over the nodes. Default: the class's, else 2.
+    /// How many HAProxy pods answer, spread over the nodes. Default: the class's, else 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub replicas: Option<i32>,
 
-    /// Processor and memory of each `HAProxy` pod; a change replaces the pods, one after the other.
+    /// Processor and memory of each HAProxy pod; a change replaces the pods, one after the other.
     /// Default: the class's, else requests of 100m and 64Mi, limits of 1 and 256Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 
-    /// The `HAProxy` image, with `haproxy` 2.6 or later on its PATH; a change replaces the pods, one
+    /// The HAProxy image, with `haproxy` 2.6 or later on its PATH; a change replaces the pods, one
     /// after the other. Default: the class's, else the one that Fairway is released with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"))]

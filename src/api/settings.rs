@@ -33,7 +33,7 @@ pub struct Resources {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Amounts {
-    /// Processors, such as `500m` or `2`. `HAProxy` runs a thread for each whole one of its limit.
+    /// Processors, such as `500m` or `2`. HAProxy runs a thread for each whole one of its limit.
     /// Default: not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20))]
@@ -43,7 +43,7 @@ pub struct Amounts {
     ))]
     pub cpu: Option<String>,
 
-    /// Bytes of memory, such as `256Mi`. `HAProxy` takes as many connections as its limit has room for,
+    /// Bytes of memory, such as `256Mi`. HAProxy takes as many connections as its limit has room for,
     /// about 33 kB each. Default: not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20))]
@@ -117,7 +117,8 @@ pub enum ServiceKind {
     LoadBalancer,
 }
 
-/// Where a node sends the traffic that comes in at it.
+/// `Local` keeps the client's address and sends traffic only to pods of the node that it came in at;
+/// `Cluster` sends it to all. Default: `Cluster`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ExternalTrafficPolicy {
     /// To all pods.

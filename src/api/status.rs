@@ -96,10 +96,10 @@ pub struct ReplicaStatus {
     pub node: String,
     /// Whether it takes traffic.
     pub ready: bool,
-    /// The hash of the configuration that its `HAProxy` has proven to run; empty while none is.
+    /// The hash of the configuration that its HAProxy has proven to run; empty while none is.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub proven_hash: String,
-    /// The version of its `HAProxy`.
+    /// The version of its HAProxy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub haproxy_version: String,
     /// Why it does not run the wanted configuration; empty when it does.

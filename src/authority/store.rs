@@ -15,7 +15,7 @@ use super::{AuthorityError, AuthoritySet};
 /// The name of the Secret.
 pub const SECRET_NAME: &str = "fairway-authority";
 /// How often the Secret is read again; small against [`super::policy::OVERLAP`].
-pub const REFRESH: Duration = Duration::from_secs(600);
+pub const REFRESH: Duration = Duration::from_mins(10);
 /// How often a write that met another writer is tried again before giving up.
 const ATTEMPTS: usize = 5;
 
@@ -127,3 +127,6 @@ fn secret(metadata: Option<ObjectMeta>, set: &AuthoritySet) -> Secret {
         ..Secret::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

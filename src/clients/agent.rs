@@ -33,7 +33,7 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 const PUSH_PATIENCE: Duration = Duration::from_secs(75);
 const REPORT_PATIENCE: Duration = Duration::from_secs(5);
 /// A kept connection that is older is not used again, so that both sides' certificates are looked at.
-const CONNECTION_AGE: Duration = Duration::from_secs(600);
+const CONNECTION_AGE: Duration = Duration::from_mins(10);
 /// A report of 40,000 members is some 4 MB.
 const ANSWER_LIMIT: usize = 32 << 20;
 
@@ -62,10 +62,10 @@ pub enum AgentError {
         /// The newest sequence that it knows.
         newest: u64,
     },
-    /// `HAProxy` does not take the configuration.
+    /// HAProxy does not take the configuration.
     #[error("HAProxy refuses the configuration: {}", .0.refused.as_ref().map_or("", |refused| &refused.message))]
     Refused(Box<Report>),
-    /// The agent has taken the configuration, but no `HAProxy` runs that could prove it yet.
+    /// The agent has taken the configuration, but no HAProxy runs that could prove it yet.
     #[error("HAProxy does not run; the configuration waits for its start")]
     NotRunning,
     /// The agent answered something that the protocol does not know.
@@ -110,7 +110,7 @@ impl Failure for AgentError {
     fn retry(&self) -> Retry {
         match self {
             // A port that is taken may be free later; a wrong configuration changes its resource first.
-            Self::Refused(_) => Retry::After(Duration::from_secs(60)),
+            Self::Refused(_) => Retry::After(Duration::from_mins(1)),
             _ => Retry::Backoff,
         }
     }
@@ -253,7 +253,7 @@ impl AgentClient {
             let mut connection = self.connect(target, &trust).await?;
             let answer = connection.send(target, &method, path, body.clone()).await;
             // With TLS 1.3 a refused client certificate shows only at the first read.
-            let answer = answer.map_err(|cause| refused_or_unreachable(target.address, cause))?;
+            let answer = answer.map_err(|cause| refused_or_unreachable(target.address, &*cause))?;
             self.keep(target, connection);
             Ok(answer)
         };
@@ -270,7 +270,7 @@ impl AgentClient {
                 TcpStream::connect((address, self.0.port)).await.map_err(|error| unreachable(error.to_string()))?;
             stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
             let stream = TlsConnector::from(trust.config.clone()).connect(name, stream).await;
-            let stream = stream.map_err(|error| refused_or_unreachable(address, Box::new(error)))?;
+            let stream = stream.map_err(|error| refused_or_unreachable(address, &error))?;
             hyper::client::conn::http1::handshake(TokioIo::new(stream))
                 .await
                 .map_err(|error| unreachable(error.to_string()))
@@ -299,7 +299,7 @@ impl AgentClient {
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         // Pods come and go: what they leave behind is forgotten as others are kept.
         kept.retain(|_, connections| {
-            connections.retain(|connection| connection.alive());
+            connections.retain(Connection::alive);
             !connections.is_empty()
         });
         kept.entry(target.clone()).or_default().push(connection);
@@ -371,8 +371,8 @@ fn client_config(identity: &Identity) -> Result<ClientConfig, AuthorityError> {
 }
 
 /// Tells a handshake that failed for the certificates from a network that failed.
-fn refused_or_unreachable(address: IpAddr, error: Box<dyn std::error::Error + Send + Sync>) -> AgentError {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
+fn refused_or_unreachable(address: IpAddr, error: &(dyn std::error::Error + 'static)) -> AgentError {
+    let mut source = Some(error);
     while let Some(cause) = source {
         let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         let tls = cause.downcast_ref().or_else(|| inner?.downcast_ref::<rustls::Error>());

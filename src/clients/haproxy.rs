@@ -1,4 +1,4 @@
-//! `HAProxy`'s two sockets: the master's (processes, reload) and the worker's own (marker, statistics),
+//! HAProxy's two sockets: the master's (processes, reload) and the worker's own (marker, statistics),
 //! and what their answers mean. One command for each connection, since an open prompt keeps an *old*
 //! worker alive, and answering.
 
@@ -22,7 +22,7 @@ pub const MARKER: &str = "FAIRWAY_HASH";
 /// An answer that is longer is an error: 4,000 servers are 1.1 MB.
 const ANSWER_LIMIT: u64 = 64 << 20;
 
-/// A socket of `HAProxy`.
+/// A socket of HAProxy.
 #[derive(Clone, Debug)]
 pub struct Socket {
     path: PathBuf,
@@ -80,6 +80,8 @@ impl Socket {
     async fn exchange(&self, command: &str) -> io::Result<String> {
         let mut stream = UnixStream::connect(&self.path).await?;
         stream.write_all(format!("{command}\n").as_bytes()).await?;
+        // The master goes on waiting for commands until it is told that there are no more.
+        stream.shutdown().await?;
         let mut answer = String::new();
         let read = stream.take(ANSWER_LIMIT).read_to_string(&mut answer).await;
         match read {
@@ -101,11 +103,13 @@ pub struct Processes {
     pub failed: u64,
     /// The current workers.
     pub workers: Vec<i32>,
+    /// The reloads that the oldest of the old workers has outlived; 0 without any.
+    pub oldest: usize,
 }
 
 impl Processes {
     fn parse(answer: &str) -> Option<Self> {
-        let mut processes = Self { master: 0, failed: 0, workers: Vec::new() };
+        let mut processes = Self { master: 0, failed: 0, workers: Vec::new(), oldest: 0 };
         let mut current = true;
         for line in answer.lines() {
             current &= !line.starts_with("# old workers");
@@ -117,6 +121,7 @@ impl Processes {
                     processes.failed = line.split_once("[failed: ")?.1.split_once(']')?.0.parse().ok()?;
                 }
                 "worker" if current => processes.workers.push(pid),
+                "worker" => processes.oldest = processes.oldest.max(words.next()?.parse().ok()?),
                 _ => {}
             }
         }
@@ -131,7 +136,7 @@ pub enum ReloadAnswer {
     Silent,
     /// The new worker runs.
     Success,
-    /// It does not, with `HAProxy`'s log.
+    /// It does not, with HAProxy's log.
     Failure(String),
 }
 
@@ -217,7 +222,10 @@ mod tests {
             2863            master          1 [failed: 1]   0d00h00m01s     2.6.12\n\
             # workers\n2866            worker          1               0d00h00m01s     2.6.12\n\
             # old workers\n2860            worker          3               0d00h01m01s     2.6.12\n# programs\n";
-        assert_eq!(Processes::parse(answer), Some(Processes { master: 2863, failed: 1, workers: vec![2866] }));
+        assert_eq!(
+            Processes::parse(answer),
+            Some(Processes { master: 2863, failed: 1, workers: vec![2866], oldest: 3 })
+        );
         assert_eq!(Processes::parse("Unknown command\n"), None);
     }
 

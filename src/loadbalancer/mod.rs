@@ -5,7 +5,7 @@
 //! | `observe` | what is read, and what gives a load balancer a turn | the Kubernetes API and agents, reading |
 //! | [`world`] | what a plan may depend on | nothing |
 //! | [`plan`] | what shall be | nothing |
-//! | [`config`] | how it is said to `HAProxy` | nothing |
+//! | [`config`] | how it is said to HAProxy | nothing |
 //! | `effects` | how it is done | the Kubernetes API and agents, writing |
 //! | `interests` | which load balancers a change elsewhere is for | nothing |
 

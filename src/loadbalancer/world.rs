@@ -108,7 +108,7 @@ pub struct Pins {
     pub layout: u32,
     /// The image that the agent's binary comes from.
     pub fairway_image: String,
-    /// The `HAProxy` image.
+    /// The HAProxy image.
     pub haproxy_image: String,
 }
 
@@ -152,7 +152,7 @@ impl Replica {
 pub struct Installation {
     /// The operator's own image.
     pub fairway_image: String,
-    /// The `HAProxy` image that it is released with.
+    /// The HAProxy image that it is released with.
     pub haproxy_image: String,
     /// The namespace that the operator runs in.
     pub namespace: String,

@@ -10,7 +10,7 @@ use futures::{
 };
 use kube::{
     Api, Client, Resource,
-    api::DynamicObject,
+    api::{DynamicObject, TypeMeta},
     runtime::{
         Config, applier,
         controller::Action,
@@ -229,7 +229,12 @@ fn owned<F: Family>(context: &Arc<Context<F>>, kind: usize) -> Source<F> {
     let name = format!("{}/{}", F::NAME, resource.kind);
     let changes = changes(apis.collect(), &config, &name, &context.metrics);
     let context = Arc::clone(context);
-    let references = changes.flat_map(move |change| {
+    let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
+    let references = changes.flat_map(move |mut change| {
+        if let Change::Applied(object) = &mut change {
+            // The items of a list don't say what they are.
+            object.types.get_or_insert_with(|| types.clone());
+        }
         let owners = context.inventory.take(kind, &change);
         if let Change::Listed { complete: true, .. } = change {
             ready.send_replace(true);

@@ -43,7 +43,7 @@ pub trait Family: Send + Sync + 'static {
     /// pruned.
     fn owns() -> Vec<ApiResource>;
 
-    /// What to remember of an owned object.
+    /// What to remember of an owned object, which says of what kind it is.
     fn fact(object: &DynamicObject) -> Self::Fact;
 
     /// The status that is written on the resource now.

@@ -152,7 +152,7 @@ async fn attempt<F: Family>(context: &Context<F>, resource: &F::Resource) -> Att
         if finalizer == Finalizer::Held && resource.meta().deletion_timestamp.is_none() {
             set_finalizer(context, resource, finalizer).await?;
         }
-        objects::execute(context, resource, objects, &retained).await?;
+        objects::execute(context, resource, objects, &owned, &retained).await?;
         perform(context, resource, &effects).await
     };
     let result = executing.instrument(info_span!("execute")).await;

@@ -81,7 +81,7 @@ impl Exposition {
         self.0.write().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
     }
 
-    /// All of it, as `OpenMetrics` text.
+    /// All of it, as OpenMetrics text.
     ///
     /// # Errors
     /// If a metric cannot be written.

@@ -93,7 +93,7 @@ fn a_configuration_too_large_for_a_secret_is_refused_with_its_size() {
     assert!(message.contains("a Secret holds at most 1047552"), "{message}");
 }
 
-/// The words of a line as `HAProxy` reads them, for lines without anything but our own quoting.
+/// The words of a line as HAProxy reads them, for lines without anything but our own quoting.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted, mut started) = (vec![], String::new(), false, false);
     let mut characters = line.trim().chars();

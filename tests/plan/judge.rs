@@ -1,8 +1,8 @@
-//! `HAProxy` as the judge of a configuration.
+//! HAProxy as the judge of a configuration.
 
 use std::{collections::BTreeMap, fs, process::Command};
 
-/// Fails the test when `HAProxy` does not take the files or warns of them.
+/// Fails the test when HAProxy does not take the files or warns of them.
 pub(crate) fn accepts(files: &BTreeMap<String, String>) {
     let (good, output) = judged(files);
     assert!(good, "HAProxy refuses: {output}\n{}", files["haproxy.cfg"]);

@@ -1,4 +1,4 @@
-//! What a load balancer is planned to be, without a cluster: tables and golden files. `HAProxy` itself
+//! What a load balancer is planned to be, without a cluster: tables and golden files. HAProxy itself
 //! judges every configuration that is rendered here.
 #![allow(missing_docs, clippy::unwrap_used)]
 

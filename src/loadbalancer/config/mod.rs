@@ -11,7 +11,7 @@ use ipnet::IpNet;
 pub use render::render;
 pub use word::{ControlCharacter, Word};
 
-/// All that the operator decides of an `HAProxy`; the agent adds what is the process's own.
+/// All that the operator decides of an HAProxy; the agent adds what is the process's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HaproxyConfig {
     /// Ports that are listened on.

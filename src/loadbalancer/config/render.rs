@@ -4,7 +4,7 @@ use std::{fmt::Write, net::SocketAddr};
 
 use super::{Backend, Balance, Check, Frontend, HaproxyConfig, HttpCheck, Mode, Server};
 
-/// How many networks stand on one `acl` line: `HAProxy` takes 64 words on a line (`MAX_LINE_ARGS`).
+/// How many networks stand on one `acl` line: HAProxy takes 64 words on a line (`MAX_LINE_ARGS`).
 const NETWORKS_A_LINE: usize = 32;
 
 /// Renders the part of `haproxy.cfg` that the operator decides.

@@ -21,7 +21,7 @@ impl Word {
         }
     }
 
-    /// The same word where `HAProxy` expands `%` (log format).
+    /// The same word where HAProxy expands `%` (log format).
     #[must_use]
     pub fn escape_format(&self) -> Self {
         Self(self.0.replace('%', "%%"))
@@ -29,7 +29,7 @@ impl Word {
 }
 
 impl fmt::Display for Word {
-    /// Plain where it is plain, else in single quotes, within which `HAProxy` takes all but the quote as
+    /// Plain where it is plain, else in single quotes, within which HAProxy takes all but the quote as
     /// it stands (configuration manual, 2.2 "Quoting and escaping").
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:,=?&+@[]~%*".contains(&byte);

@@ -1,4 +1,4 @@
-//! Whether a Secret's certificate can be served, and what `HAProxy` is given of it. Pure.
+//! Whether a Secret's certificate can be served, and what HAProxy is given of it. Pure.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustls::{
@@ -28,7 +28,7 @@ pub enum CertificateError {
 }
 
 /// The certificate, its intermediates and its key as one PEM file. Only what was understood is written,
-/// so that nothing else in the Secret reaches `HAProxy`.
+/// so that nothing else in the Secret reaches HAProxy.
 pub(super) fn pem_file(secret: &CertificateSecret) -> Result<String, CertificateError> {
     let certificate = secret.certificate.as_deref().ok_or(CertificateError::Missing("tls.crt"))?;
     let key = secret.key.as_deref().ok_or(CertificateError::Missing("tls.key"))?;

@@ -191,7 +191,7 @@ fn objects(
 }
 
 /// Whether the Secret that pods boot from shall hold what is wanted: at once where no pod could say that
-/// it refuses it, else as soon as one has proven it. So what `HAProxy` refuses never replaces what works.
+/// it refuses it, else as soon as one has proven it. So what HAProxy refuses never replaces what works.
 fn keeps_configuration(world: &World, wanted: &Configuration) -> bool {
     let hash = wanted.hash();
     let held = world.configuration.as_ref();

@@ -36,7 +36,7 @@ binaries_build_group() {
     local group=$1 folder
     folder=$(binaries_folder "$group")
     [[ ! -d $folder ]] || return 0
-    say "building the $group programs from source (kubernetes: about 5 minutes)"
+    say "building $group from source (all groups together take about 6 minutes)"
     rm -rf "$folder.new"
     mkdir -p "$folder.new"
     # Without -buildvcs=false the build fails inside a checkout that has no stamp for these modules.

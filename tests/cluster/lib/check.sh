@@ -9,12 +9,15 @@ check_kubectl() { kubectl -n "$CHECK_NAMESPACE" "$@"; }
 check() {
     local what=$1
     shift
-    wait_until 20 "check failed: $what" "$@" 2>/dev/null
+    wait_until 20 "$what" check_quiet "$@"
     say "ok: $what"
 }
 
+check_quiet() { "$@" &>/dev/null; }
+
 check_cluster() {
     local pod service port local_port name pods
+    kubectl delete namespace "$CHECK_NAMESPACE" --ignore-not-found >/dev/null
     sed -e "s#@NAMESPACE@#$CHECK_NAMESPACE#" -e "s#@AGNHOST_IMAGE@#$AGNHOST_IMAGE#" "$here/manifests/check.yaml" |
         kubectl apply -f - >/dev/null
     check_kubectl rollout status deployment/web --timeout=90s >/dev/null || die "the sample application does not start"

@@ -17,6 +17,11 @@ readonly REGISTRY=$HOST_ADDRESS:$REGISTRY_PORT
 readonly CONTROL_GROUP=fairway-cluster
 readonly PROCESS_CONTROL_GROUP=$CONTROL_GROUP/processes
 
+# A proxy of the user's is for the world outside; what stands here is near.
+export NO_PROXY="${NO_PROXY:-${no_proxy:-}}"
+[[ $NO_PROXY == *"$SERVICE_RANGE"* ]] ||
+    NO_PROXY="${NO_PROXY:+$NO_PROXY,}localhost,127.0.0.1,$NODE_PREFIX.0/24,$POD_RANGE,$SERVICE_RANGE,.svc,.cluster.local"
+
 say() { printf '[%3ds] %s\n' "$SECONDS" "$*" >&2; }
 
 die() {

@@ -11,7 +11,7 @@ existing() {
 
 existing_up() {
     local kubectl answer file=${KUBECONFIG:-$HOME/.kube/config}
-    kubectl=$(command -v kubectl || echo "$(binaries_folder kubernetes)/kubectl")
+    kubectl=$(type -P kubectl || echo "$(binaries_folder kubernetes)/kubectl")
     [[ -x $kubectl ]] || die "no kubectl: install it, or run 'cluster up' once without CLUSTER=existing to build it"
     [[ -s ${file%%:*} ]] || die "CLUSTER=existing needs KUBECONFIG; there is no file '${file%%:*}'"
     answer=$(KUBECONFIG=$file "$kubectl" get nodes --request-timeout=10s 2>&1) ||

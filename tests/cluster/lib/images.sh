@@ -15,7 +15,7 @@ readonly CHECKOUT=$here/../..
 
 # chroot isolation: containers proper would need a network and control groups of their own just to run apt-get.
 images_buildah() {
-    BUILDAH_ISOLATION=chroot STORAGE_DRIVER=overlay NO_PROXY="${NO_PROXY:+$NO_PROXY,}$HOST_ADDRESS" \
+    BUILDAH_ISOLATION=chroot STORAGE_DRIVER=overlay \
         nice buildah --root "$FAIRWAY_CACHE/buildah" --runroot "$BUILDAH_RUN" "$@" 9>&-
 }
 

@@ -45,17 +45,27 @@ network_node_up() {
     ' node "$address" "$SERVICE_RANGE"
 }
 
-# Tells every running node, and the machine, the way to every node's pods; services go through the first node that runs.
+# Tells every running node, and the machine, the way to every node's pods.
 network_routes() {
-    local name peer process first=
+    local name peer process
     for name in $(nodes_list); do
         process=$(process_id "$name") || continue
-        first=${first:-$name}
         ip route replace "$(node_pod_range "$name")" via "$(node_address "$name")" dev "$BRIDGE"
         for peer in $(nodes_list); do
             [[ $peer != "$name" ]] || continue
             nsenter -t "$process" --net ip route replace "$(node_pod_range "$peer")" via "$(node_address "$peer")"
         done
     done
-    [[ -z $first ]] || ip route replace "$SERVICE_RANGE" via "$(node_address "$first")" dev "$BRIDGE"
+    network_service_route
+}
+
+# The machine's way to Services leads through the first node that runs.
+network_service_route() {
+    local name
+    for name in $(nodes_list); do
+        if process_id "$name" >/dev/null && [[ -e /sys/class/net/fw-$name ]]; then
+            ip route replace "$SERVICE_RANGE" via "$(node_address "$name")" dev "$BRIDGE"
+            return
+        fi
+    done
 }

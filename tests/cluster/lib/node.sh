@@ -20,6 +20,7 @@ nodes_up() {
     # because its wait for the CSINode object begins too early.
     nodes_list | nodes_register
     for name in $(nodes_list); do node_start "$name"; done
+    network_routes
     for name in $(nodes_list); do node_wait_ready "$name"; done
 }
 
@@ -71,7 +72,6 @@ node_start() {
     process=$(process_id "$name") || die "$name died at its start; see $LOGS/$name.log"
     wait_until 10 "$name has no network namespace; see $LOGS/$name.log" node_separate "$process"
     network_node_up "$name" "$process"
-    network_routes
 }
 
 # The recorded process is unshare: its own namespaces are the node's once it has called unshare(2).
@@ -89,7 +89,7 @@ node_stop() {
     fi
     rm -f "$RUN/$name.process"
     ip link delete "fw-$name" 2>/dev/null || true
-    network_routes
+    network_service_route || say "no way to Services for now: the bridge is gone"
     wait_until 10 "control groups of $name stay busy" groups_removed "$CONTROL_GROUP/$name"
 }
 

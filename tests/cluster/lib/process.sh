@@ -13,7 +13,8 @@ process_id() {
     [[ -s $record ]] || return 1
     read -r id started boot rest <"$record"
     [[ $boot == "$(</proc/sys/kernel/random/boot_id)" ]] || return 1
-    { stat=$(<"/proc/$id/stat"); } 2>/dev/null || return 1
+    # Not $(<file): where the file is missing, bash ends the script there under errexit.
+    { read -r stat <"/proc/$id/stat"; } 2>/dev/null || return 1
     # The name in parentheses may hold blanks: read behind it. Field 3 is the state, field 22 the start time.
     local fields
     read -ra fields <<<"${stat##*) }"

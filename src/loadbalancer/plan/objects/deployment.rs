@@ -1,6 +1,6 @@
-//! The pods: `HAProxy` and, beside it, the agent. Pure.
+//! The pods: HAProxy and, beside it, the agent. Pure.
 //!
-//! Ports of listeners don't stand here: `HAProxy` takes them live, and a pod template that named them
+//! Ports of listeners don't stand here: HAProxy takes them live, and a pod template that named them
 //! would replace every pod for each new one.
 
 use kube::api::DynamicObject;
@@ -151,7 +151,7 @@ fn haproxy_container(settings: &Settings, pins: &Pins, host_network: bool) -> Va
     })
 }
 
-/// The agent uses `HAProxy`'s image as well, so that it checks with the very program that will run.
+/// The agent uses HAProxy's image as well, so that it checks with the very program that will run.
 fn agent_container(pins: &Pins, host_network: bool) -> Value {
     json!({
         "name": "agent",
@@ -177,7 +177,7 @@ fn agent_container(pins: &Pins, host_network: bool) -> Value {
     })
 }
 
-/// Threads and connections follow the limits of the container that `HAProxy` runs in.
+/// Threads and connections follow the limits of the container that HAProxy runs in.
 fn environment() -> Value {
     let limit = |resource: &str, divisor: &str| {
         json!({

@@ -40,7 +40,7 @@ pub fn service(load_balancer: &str, spec: &Spec, settings: &ServiceSettings) -> 
     let mut service = json!({
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": { "name": names::child(load_balancer), "annotations": annotations },
+        "metadata": { "name": names::child(load_balancer) },
         "spec": {
             "type": match kind {
                 ServiceKind::ClusterIP => "ClusterIP",
@@ -51,6 +51,9 @@ pub fn service(load_balancer: &str, spec: &Spec, settings: &ServiceSettings) -> 
             "ports": ports,
         },
     });
+    if !annotations.is_empty() {
+        service["metadata"]["annotations"] = json!(annotations);
+    }
     if let Some(policy) = external_traffic_policy {
         service["spec"]["externalTrafficPolicy"] = json!(match policy {
             ExternalTrafficPolicy::Cluster => "Cluster",
