@@ -144,7 +144,7 @@ fn resources<F: Family>(context: &Arc<Context<F>>) -> (Source<F>, Store<Guard<F:
     let name = format!("{}/{}", F::NAME, F::Resource::kind(&()));
     let changes = changes::<Guard<F::Resource>>(apis.collect(), &watcher::Config::default(), &name, &context.metrics);
     let (context, reader) = (Arc::clone(context), store.clone());
-    let count = context.metrics.resources.get_or_create_owned(&context.of_family());
+    let count = context.metrics.resources.get_or_create_owned(&Context::<F>::of_family());
     let references = changes.flat_map(move |change| {
         let references = match change {
             Change::Applied(resource) => seen(&context, &reader, &mut writer, resource),

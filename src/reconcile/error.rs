@@ -112,8 +112,8 @@ impl Default for Backoff {
     fn default() -> Self {
         Self {
             shortest: Duration::from_millis(500),
-            longest: Duration::from_secs(5 * 60),
-            safety: Duration::from_secs(60 * 60),
+            longest: Duration::from_mins(5),
+            safety: Duration::from_hours(1),
         }
     }
 }

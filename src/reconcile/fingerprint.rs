@@ -126,7 +126,9 @@ fn feed(hasher: &mut Sha256, value: &Value) {
         Value::String(text) => feed_text(hasher, b'"', text),
         Value::Array(items) => {
             feed_text(hasher, b'[', &items.len().to_string());
-            items.iter().for_each(|item| feed(hasher, item));
+            for item in items {
+                feed(hasher, item);
+            }
         }
         Value::Object(object) => {
             let mut fields: Vec<_> = object.iter().filter(|(_, value)| !value.is_null()).collect();

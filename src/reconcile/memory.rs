@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 /// An event that was planned in every turn is told once; told again if it was away for this long.
-const SILENCE: Duration = Duration::from_secs(10 * 60);
+const SILENCE: Duration = Duration::from_mins(10);
 
 /// What is remembered of each resource, by uid.
 #[derive(Debug, Default)]
