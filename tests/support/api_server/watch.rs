@@ -84,7 +84,8 @@ impl Watch {
         if store.held {
             return None;
         }
-        for moved in store.history.iter().filter(|moved| moved.version > self.position) {
+        let since = self.position;
+        for moved in store.history.iter().filter(|moved| moved.version > since) {
             self.position = moved.version;
             if let Some(event) = told(&self.request, moved) {
                 return Some(Some(event));
