@@ -251,10 +251,15 @@ async fn set_finalizer<F: Family>(
     let (key, uid) = identify(resource);
     let place = "/metadata/finalizers";
     let seen = if known.is_empty() { Value::Null } else { json!(known) };
+    let change = if finalizers.is_empty() {
+        json!({"op": "remove", "path": place})
+    } else {
+        json!({"op": "add", "path": place, "value": finalizers})
+    };
     let operations = json!([
         {"op": "test", "path": "/metadata/uid", "value": uid},
         {"op": "test", "path": place, "value": seen},
-        {"op": "add", "path": place, "value": finalizers},
+        change,
     ]);
     let operations = serde_json::from_value(operations).map_err(|error| Error::Unplannable(error.to_string()))?;
     let change: Patch<()> = Patch::Json(operations);

@@ -55,7 +55,12 @@ impl Store {
         object["metadata"]["generation"] = json!(1);
         self.settle(&mut object);
         valid(&object)?;
-        self.commit(id, None, object)
+        let made = self.commit(id.clone(), None, object)?;
+        if let Some(owner) = made["metadata"]["ownerReferences"][0]["uid"].as_str() {
+            // Whose owners are all gone already is garbage from the start.
+            self.collect(owner);
+        }
+        Ok(made)
     }
 
     /// Stores what became of an object; `status` says that only its status may change.
@@ -125,8 +130,8 @@ impl Store {
         self.commit(id.clone(), Some(before), object)
     }
 
-    /// The garbage collector: what has owners and none of them is left, goes too.
-    fn collect(&mut self, gone: &str) {
+    /// The garbage collector: what has owners, the suspect among them, none of which is there, goes.
+    fn collect(&mut self, suspect: &str) {
         let owners = |object: &Value| -> Vec<String> {
             let references = object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
             references.iter().filter_map(|one| one["uid"].as_str().map(ToOwned::to_owned)).collect()
@@ -135,7 +140,7 @@ impl Store {
             self.objects.values().filter_map(|one| one["metadata"]["uid"].as_str().map(ToOwned::to_owned)).collect();
         let orphaned = |object: &Value| {
             let owners = owners(object);
-            owners.iter().any(|uid| uid == gone) && !owners.iter().any(|uid| alive.contains(uid))
+            owners.iter().any(|uid| uid == suspect) && !owners.iter().any(|uid| alive.contains(uid))
         };
         let orphans: Vec<Id> =
             self.objects.iter().filter(|(_, object)| orphaned(object)).map(|(id, _)| id.clone()).collect();
