@@ -31,7 +31,7 @@ use super::{
     inventory::Inventory,
     memory::Memories,
     turn,
-    watch::{Change, Key, changes, version},
+    watch::{Change, Key, bounded, changes, version},
 };
 use crate::telemetry::{Metrics, Readiness};
 
@@ -50,11 +50,13 @@ struct Source<F: Family> {
 }
 
 impl<F: Family> Engine<F> {
-    /// An engine that does nothing yet. Its caches count for `readiness` once it runs.
+    /// An engine that does nothing yet, made within a tokio runtime. Its caches count for `readiness`
+    /// once it runs.
     #[must_use]
     pub fn new(family: F, client: Client, settings: Settings, metrics: Metrics, readiness: Readiness) -> Self {
         let inventory = Inventory::new(&metrics);
         let memories = Memories::default();
+        let client = bounded(client);
         let context = Context { family, client, settings, metrics, inventory, memories };
         Self { context: Arc::new(context), readiness }
     }
