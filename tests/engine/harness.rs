@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
@@ -177,9 +177,6 @@ impl Running {
         let _ = (&mut self.task).await;
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
-        self.task.is_finished()
-    }
 }
 
 impl Drop for Running {
@@ -203,7 +200,3 @@ pub(crate) fn user() -> PatchParams {
     PatchParams { field_manager: Some("kubectl".to_owned()), ..PatchParams::default() }
 }
 
-/// Creates as a user.
-pub(crate) fn by_user() -> PostParams {
-    PostParams { field_manager: Some("kubectl".to_owned()), ..PostParams::default() }
-}
