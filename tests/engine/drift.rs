@@ -127,3 +127,23 @@ async fn what_changes_while_nobody_watches_is_seen_when_it_is_listed_again() {
     assert_eq!(harness.config_names().await, ["a", "n"]);
     assert_eq!(one_config()["configs"]["a"]["x"], "1");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_quarrel_over_a_field_is_told_and_slows_down() {
+    let harness = Harness::new();
+    let _running = harness.installed().await;
+    // Another controller that never gives in, for ten minutes.
+    for _ in 0..6000 {
+        let edit = json!({"data": {"x": "theirs"}});
+        harness.configs().patch("a", &user(), &Patch::Merge(&edit)).await.expect("an edit");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let applies = harness.written().iter().filter(|write| *write == "Apply configmaps/a").count();
+    assert!((5..30).contains(&applies), "{applies}");
+    assert_eq!(harness.reconciled("web").await, ("False".to_owned(), "Contested".to_owned()));
+    for _ in 0..3 {
+        settle().await;
+    }
+    assert_eq!(harness.configs().get("a").await.expect("the config").data.expect("data")["x"], "1");
+    assert_eq!(harness.reconciled("web").await.0, "True");
+}

@@ -192,7 +192,7 @@ pub(crate) fn one_config() -> Value {
 
 /// Lets a minute pass on the test's clock, which is no time at all.
 pub(crate) async fn settle() {
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
 }
 
 /// Writes as a user.

@@ -125,7 +125,7 @@ async fn two_never_lead_at_once() {
         let outages = move |_: &crate::api_server::Request| {
             // Outages of some length, now and then.
             let count = count.fetch_add(1, Ordering::SeqCst);
-            (count / (5 + seed % 7)).wrapping_mul(0x9E37_79B9) >> 5 & 3 == 0
+            ((count / (5 + seed % 7)).wrapping_mul(0x9E37_79B9) >> 5).is_multiple_of(4)
         };
         let what = match seed % 4 {
             0 => What::DropReply,

@@ -45,8 +45,8 @@ async fn who_is_in_the_way_is_told() {
     harness.create_raw(NAMESPACE, "secrets", shop).await;
     let uid = harness.secrets().get("shop").await.expect("the owner").metadata.uid;
     let owner = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop", "uid": uid, "controller": true}]);
-    let owned = json!({"metadata": {"ownerReferences": owner}});
-    harness.configs().patch("a", &user(), &Patch::Merge(&owned)).await.expect("a patch");
+    let edit = json!({"metadata": {"ownerReferences": owner}});
+    harness.configs().patch("a", &user(), &Patch::Merge(&edit)).await.expect("a patch");
     harness.create("web", one_config()).await;
     let _running = harness.start();
     settle().await;

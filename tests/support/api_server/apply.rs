@@ -30,18 +30,17 @@ fn is(entry: &Value, request: &Request, operation: &str) -> bool {
 
 /// Writes the owners back; those of the request at `operation` own `own` now.
 fn write_owners(object: &mut Value, mut owners: Vec<Owner>, request: &Request, operation: &str, own: Set) {
-    match owners.iter_mut().find(|owner| is(&owner.entry, request, operation)) {
-        Some(owner) => owner.fields = own,
-        None => {
-            let mut entry = json!({
-                "manager": request.manager(), "operation": operation, "apiVersion": request.api_version(),
-                "fieldsType": "FieldsV1", "time": Timestamp::now().to_string(),
-            });
-            if !request.subresource.is_empty() {
-                entry["subresource"] = json!(request.subresource);
-            }
-            owners.push(Owner { entry, fields: own });
+    if let Some(owner) = owners.iter_mut().find(|owner| is(&owner.entry, request, operation)) {
+        owner.fields = own;
+    } else {
+        let mut entry = json!({
+            "manager": request.manager(), "operation": operation, "apiVersion": request.api_version(),
+            "fieldsType": "FieldsV1", "time": Timestamp::now().to_string(),
+        });
+        if !request.subresource.is_empty() {
+            entry["subresource"] = json!(request.subresource);
         }
+        owners.push(Owner { entry, fields: own });
     }
     let told: Vec<Value> = owners
         .into_iter()
@@ -82,7 +81,10 @@ pub(super) fn apply(before: &Value, request: &Request) -> Result<Value, Refusal>
     let last = last.map(|owner| owner.fields.clone()).unwrap_or_default();
     let force = request.query.get("force").is_some_and(|force| force == "true");
     for owner in owners.iter_mut().filter(|owner| !is(&owner.entry, request, "Apply")) {
-        let against = |path: &&Path| own.contains(*path) && fields::at(before, path) != fields::at(&applied, path);
+        let container = |path: &Path| own.iter().any(|other| other.len() > path.len() && other.starts_with(path));
+        let against = |path: &&Path| {
+            own.contains(*path) && !container(path) && fields::at(before, path) != fields::at(&applied, path)
+        };
         let conflicts: Vec<Path> = owner.fields.iter().filter(against).cloned().collect();
         if let (Some(path), false) = (conflicts.first(), force) {
             let message = format!("Apply failed with 1 conflict: conflict with {}: {path:?}", owner.entry["manager"]);
@@ -92,7 +94,7 @@ pub(super) fn apply(before: &Value, request: &Request) -> Result<Value, Refusal>
     }
     let mut object = if before.is_null() { json!({"metadata": {}}) } else { before.clone() };
     merge(&mut vec![], &mut object, &applied);
-    for path in last.difference(&own).collect::<Vec<_>>().into_iter().rev() {
+    for path in last.difference(&own) {
         let held = |owner: &Owner| !is(&owner.entry, request, "Apply") && owner.fields.iter().any(|other| other.starts_with(path));
         if !owners.iter().any(held) && !own.iter().any(|other| other.starts_with(path)) {
             fields::remove(&mut object, path);

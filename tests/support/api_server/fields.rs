@@ -75,12 +75,17 @@ fn leaves(path: &mut Path, value: &Value, set: &mut Set) {
 pub(super) fn at<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, element| match element.split_once(':')? {
         ("f", name) => value.get(name),
-        ("v", own) => value.as_array()?.iter().find(|item| item.to_string() == own),
+        ("v", own) => value.as_array()?.iter().find(|item| shown(item) == own),
         _ => {
             let items = value.as_array()?;
             items.iter().find(|item| names(element, item))
         }
     })
+}
+
+/// A value as a `v:` element holds it.
+fn shown(value: &Value) -> String {
+    value.to_string()
 }
 
 /// Whether a `k:` element names an item.
@@ -108,7 +113,7 @@ pub(super) fn remove(value: &mut Value, path: &[String]) {
                 }
             }
         }
-        (Value::Array(items), Some(("v", own))) => items.retain(|item| item.to_string() != own),
+        (Value::Array(items), Some(("v", own))) => items.retain(|item| shown(item) != own),
         (Value::Array(items), _) if rest.is_empty() => items.retain(|item| !names(element, item)),
         (Value::Array(items), _) => {
             if let Some(below) = items.iter_mut().find(|item| names(element, item)) {

@@ -23,10 +23,11 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
 
 pub(super) fn json(target: &mut Value, patch: &Value) -> Result<(), Refusal> {
     for operation in patch.as_array().into_iter().flatten() {
-        let (name, path) = (operation["op"].as_str().unwrap_or_default(), operation["path"].as_str().unwrap_or_default());
-        let done = match name {
+        let text = |field: &str| operation[field].as_str().unwrap_or_default();
+        let (verb, path) = (text("op"), text("path"));
+        let done = match verb {
             "test" => target.pointer(path).unwrap_or(&Value::Null) == &operation["value"],
-            "add" | "replace" => put(target, path, operation["value"].clone(), name == "replace"),
+            "add" | "replace" => put(target, path, operation["value"].clone(), verb == "replace"),
             "remove" => take(target, path),
             _ => false,
         };

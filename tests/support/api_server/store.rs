@@ -55,7 +55,7 @@ impl Store {
         object["metadata"]["generation"] = json!(1);
         self.settle(&mut object);
         valid(&object)?;
-        let made = self.commit(id.clone(), None, object)?;
+        let made = self.commit(id, None, object);
         if let Some(owner) = made["metadata"]["ownerReferences"][0]["uid"].as_str() {
             // Whose owners are all gone already is garbage from the start.
             self.collect(owner);
@@ -100,7 +100,7 @@ impl Store {
         if gone {
             return Ok(self.remove(&id));
         }
-        self.commit(id, Some(before), object)
+        Ok(self.commit(id, Some(before), object))
     }
 
     /// Takes an object away for good, and in the end what only it owned; what it was.
@@ -127,7 +127,7 @@ impl Store {
         let mut object = before.clone();
         object["metadata"]["deletionTimestamp"] = json!(Timestamp::now().to_string());
         object["metadata"]["generation"] = json!(before["metadata"]["generation"].as_i64().unwrap_or(0) + 1);
-        self.commit(id.clone(), Some(before), object)
+        Ok(self.commit(id.clone(), Some(before), object))
     }
 
     /// The garbage collector: what has owners, the suspect among them, none of which is there, goes.
@@ -149,12 +149,12 @@ impl Store {
         }
     }
 
-    fn commit(&mut self, id: Id, before: Option<Value>, mut object: Value) -> Result<Value, Refusal> {
+    fn commit(&mut self, id: Id, before: Option<Value>, mut object: Value) -> Value {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.objects.insert(id.clone(), object.clone());
         self.history.push(Moved { version: self.version, id, before, after: Some(object.clone()) });
-        Ok(object)
+        object
     }
 
     fn settle(&self, object: &mut Value) {
@@ -202,7 +202,7 @@ fn valid(object: &Value) -> Result<(), Refusal> {
         return refusal(422, "Invalid", "Only one reference can have Controller set to true");
     }
     for (name, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
-        if !value.as_str().is_some_and(|value| value.len() <= 63) {
+        if value.as_str().is_none_or(|value| value.len() > 63) {
             return refusal(422, "Invalid", format!("metadata.labels: {name}: must be no more than 63 bytes"));
         }
     }

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// How often a quiet watch is told where it stands.
-const BOOKMARKS: Duration = Duration::from_secs(60);
+const BOOKMARKS: Duration = Duration::from_mins(1);
 
 struct Watch {
     server: ApiServer,
