@@ -1,1 +1,112 @@
-//! The command line: every program that the binary `fairway` can be.
+//! The command line: every program that the binary `fairway` can be. Arguments are resolved here once.
+
+mod operator;
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::{
+    agent, package,
+    telemetry::{self, logs},
+};
+
+/// Runs load balancers on Kubernetes, one small instance for each customer.
+#[derive(Debug, Parser)]
+#[command(name = "fairway", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    program: Program,
+
+    /// What is logged, as tracing's filters are written: info, or info,fairway=debug.
+    #[arg(long, global = true, env = "FAIRWAY_LOG", default_value = "info")]
+    log: String,
+
+    /// How it is logged: json or text.
+    #[arg(long, global = true, env = "FAIRWAY_LOG_FORMAT", default_value_t)]
+    log_format: logs::Format,
+}
+
+/// What the binary can be.
+#[derive(Debug, Subcommand)]
+enum Program {
+    /// Look after the cluster's load balancers.
+    Operator(operator::Options),
+    /// The half of an HAProxy pod that takes configurations and proves that they run.
+    #[command(subcommand)]
+    Agent(agent::cli::Command),
+    /// Write CRDs, roles and reference pages from the code.
+    Generate(GenerateOptions),
+    /// Print the completions of a shell, to be sourced.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where generated files go.
+#[derive(Debug, clap::Args)]
+struct GenerateOptions {
+    /// The top of the repository.
+    #[arg(long, default_value = ".")]
+    top: PathBuf,
+    /// Write nothing; fail when a file is not what would be written.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Runs what the arguments say; the exit code is 0 when it ended well.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[allow(clippy::print_stderr, reason = "the last word of a program that failed")]
+            {
+                eprintln!("fairway: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { program, log, log_format } = arguments;
+    // Two TLS providers in one process would leave rustls to choose; there is one, and it is said here.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match program {
+        Program::Generate(GenerateOptions { top, check: false }) => Ok(package::write(&top)?),
+        Program::Generate(GenerateOptions { top, check: true }) => Ok(package::check(&top)?),
+        Program::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "fairway", &mut io::stdout());
+            Ok(())
+        }
+        Program::Operator(options) => served(log_format, &log, async { operator::run(options).await }),
+        Program::Agent(command) => served(log_format, &log, async { Ok(command.run().await?) }),
+    }
+}
+
+/// Runs a program that serves, with logs and traces around it.
+fn served(format: logs::Format, filter: &str, program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let telemetry = telemetry::start(format, filter)?;
+        let result = program.await;
+        if let Err(error) = &result {
+            tracing::error!(error = format!("{error:#}"), "The program ends.");
+        }
+        tokio::task::spawn_blocking(|| telemetry.finish()).await?;
+        result
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        super::Arguments::command().debug_assert();
+    }
+}

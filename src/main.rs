@@ -1,2 +1,7 @@
 //! The binary `fairway`; everything it does is in the library.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fairway::cli::main()
+}

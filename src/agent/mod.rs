@@ -1,3 +1,62 @@
-//! The `HAProxy` pod's own half: takes a configuration, proves that it runs, reports what it sees.
+//! The HAProxy pod's own half: takes a configuration, proves that it runs, reports what it sees.
+//!
+//! One program, four moments of a pod: [`install`] copies it to where the other containers find it,
+//! [`boot`] chooses a configuration and becomes HAProxy, [`serve`] runs beside it, [`drain`] ends it
+//! politely. `boot` and `serve` share a directory ([`files`]) and nothing else:
+//!
+//! - `serve` changes what HAProxy runs while it runs, `boot` decides what it starts with;
+//! - a configuration is *proven* once the running worker has told its hash, and only what is proven is
+//!   ever fallen back to.
+//!
+//! | pure | I/O |
+//! |---|---|
+//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
 
+pub mod apply;
+pub mod boot;
+pub mod choice;
+pub mod cli;
+pub mod drain;
+pub mod files;
+pub mod install;
+pub mod judge;
+pub mod listeners;
+pub mod message;
+pub mod metrics;
+pub mod process;
 pub mod protocol;
+pub mod queue;
+pub mod serve;
+pub mod server;
+pub mod tls;
+pub mod validation;
+
+use std::{io, path::PathBuf};
+
+/// What ends one of the agent's programs.
+#[derive(Debug, thiserror::Error)]
+pub enum PodError {
+    /// A file, socket or process of the pod could not be used.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, and on what.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// HAProxy was still there when the time to drain was over.
+    #[error("HAProxy did not end in time")]
+    DrainTooLong,
+}
+
+impl PodError {
+    fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    fn path(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path: PathBuf = path.to_owned();
+        move |source| Self::Io { what: format!("{what} {}", path.display()), source }
+    }
+}

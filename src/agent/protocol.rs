@@ -3,11 +3,14 @@
 //!
 //! Over HTTPS with certificates of the operator's own authority on both sides:
 //! - `PUT /v1/configuration` with a [`Configuration`]: `200` and a [`Report`] once the running worker
-//!   has proven it, `409` when a later one is already known, `422` and a [`Report`] with
-//!   [`Report::refused`] when `HAProxy` does not take it.
-//! - `GET /v1/report`: a [`Report`].
+//!   has proven it, `409` and a [`Conflict`] when a later one is already known, `422` and a [`Report`]
+//!   with [`Report::refused`] when HAProxy does not take it, `503` while no HAProxy runs (its next
+//!   start takes it), `400` when it breaks the bounds of [`super::validation`].
+//! - `GET /v1/report`: a [`Report`]. With `?known=<tag>&wait=<seconds>` it is answered once the report's
+//!   [`Report::tag`] (also in the header `etag`) differs from the known one, or when the wait (at most 60
+//!   seconds) is over.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,7 +21,7 @@ pub const MAIN_FILE: &str = "haproxy.cfg";
 pub const AGENT_PORT: u16 = 9443;
 /// The port on which an agent answers `/healthz`, `/readyz` and `/metrics` (plain HTTP).
 pub const METRICS_PORT: u16 = 9101;
-/// The port on which the `HAProxy` worker itself answers `/healthz` (plain HTTP).
+/// The port on which the HAProxy worker itself answers `/healthz` (plain HTTP).
 pub const HEALTH_PORT: u16 = 9102;
 /// The DNS name in the operator's client certificate.
 pub const OPERATOR_NAME: &str = "operator.fairway.internal";
@@ -29,14 +32,23 @@ pub fn agent_name(namespace: &str, load_balancer: &str) -> String {
     format!("{load_balancer}.{namespace}.agent.fairway.internal")
 }
 
-/// The whole configuration of a load balancer's `HAProxy`, as one value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The whole configuration of a load balancer's HAProxy, as one value.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
     /// Grows with every change, so that an older configuration never replaces a newer one.
     pub sequence: u64,
     /// Contents by file name (`[a-z0-9][a-z0-9.-]*`), among them [`MAIN_FILE`]. They refer to each
     /// other by these names alone (`default-path config`).
     pub files: BTreeMap<String, String>,
+}
+
+/// Names and sizes alone: files may hold keys.
+impl fmt::Debug for Configuration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes: BTreeMap<&str, usize> =
+            self.files.iter().map(|(name, content)| (name.as_str(), content.len())).collect();
+        formatter.debug_struct("Configuration").field("sequence", &self.sequence).field("sizes", &sizes).finish()
+    }
 }
 
 impl Configuration {
@@ -54,7 +66,7 @@ impl Configuration {
     }
 }
 
-/// What an agent knows of its `HAProxy`.
+/// What an agent knows of its HAProxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Report {
@@ -66,10 +78,27 @@ pub struct Report {
     pub proven: Option<Proven>,
     /// The newest configuration that was not taken, until a newer one is.
     pub refused: Option<Refused>,
-    /// Reloads of `HAProxy` since the agent started.
+    /// Reloads of HAProxy since the agent started.
     pub reloads: u64,
-    /// Backends by name, as `HAProxy` sees them.
+    /// Backends by name, as HAProxy sees them.
     pub pools: BTreeMap<String, Vec<MemberHealth>>,
+}
+
+impl Report {
+    /// Tells reports apart: the first 32 hexadecimal digits of a SHA-256 over the whole.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        let digest = Sha256::digest(serde_json::to_vec(self).unwrap_or_default());
+        format!("{digest:x}").split_at(32).0.to_owned()
+    }
+}
+
+/// Why a configuration is not taken: its sequence is not newer than what is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Conflict {
+    /// The newest sequence that the agent knows.
+    pub newest: u64,
 }
 
 /// A configuration that was read back from the running worker.
@@ -90,17 +119,17 @@ pub struct Refused {
     pub hash: String,
     /// As [`Configuration::sequence`].
     pub sequence: u64,
-    /// What `HAProxy` or the agent said, at most 1,024 bytes, without file paths of the pod.
+    /// What HAProxy or the agent said, at most 1,024 bytes, without file paths of the pod.
     pub message: String,
 }
 
-/// One server line of a backend, as `HAProxy` sees it.
+/// One server line of a backend, as HAProxy sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct MemberHealth {
     /// The name on the `server` line.
     pub name: String,
-    /// What `HAProxy` says of it.
+    /// What HAProxy says of it.
     pub state: MemberState,
     /// The effective weight, 0 to 256.
     pub weight: u32,

@@ -1,1 +1,17 @@
-//! (being written)
+//! What a user may write and will read: the custom resources of the group `fairway.dev`, and nothing
+//! else. Every doc comment on a field is what `kubectl explain` prints.
+#![allow(unreachable_pub, reason = "the derive for schemas makes a public copy of each type in its private module")]
+
+mod class;
+mod listener;
+mod loadbalancer;
+mod pool;
+mod settings;
+mod status;
+
+pub use class::{LoadBalancerClass, LoadBalancerClassSpec};
+pub use listener::{CertificateReference, Listener, ListenerTimeouts, Protocol};
+pub use loadbalancer::{LoadBalancer, LoadBalancerSpec};
+pub use pool::{Algorithm, Member, Monitor, MonitorKind, Pool, PoolTimeouts, ServiceMembers, ServicePort};
+pub use settings::{Amounts, Exposure, ExposureKind, ExternalTrafficPolicy, Resources, ServiceKind, ServiceSettings};
+pub use status::{Address, AddressKind, ConfigurationStatus, LoadBalancerStatus, PoolStatus, ReplicaStatus};

@@ -10,7 +10,7 @@ use futures::{
 };
 use kube::{
     Api, Client, Resource,
-    api::DynamicObject,
+    api::{DynamicObject, TypeMeta},
     runtime::{
         Config, applier,
         controller::Action,
@@ -119,7 +119,8 @@ async fn turns<F: Family>(
         task.map(move |ended| Ok::<_, Infallible>(ended.unwrap_or_else(|_| Action::requeue(again))))
     };
     let failed = move |_, error: &Infallible, _| match *error {};
-    let turning = applier(begin, failed, Arc::clone(context), store, queue, config).for_each(|_| std::future::ready(()));
+    let turning =
+        applier(begin, failed, Arc::clone(context), store, queue, config).for_each(|_| std::future::ready(()));
     let deadline = async {
         stop.await;
         let _ = timeout(context.settings.drain, std::future::pending::<()>()).await;
@@ -140,7 +141,8 @@ fn resources<F: Family>(context: &Arc<Context<F>>) -> (Source<F>, Store<Guard<F:
     let (ready, synced) = watch::channel(false);
     let apis = context.settings.scope.parts().into_iter().map(|part| {
         let client = context.client.clone();
-        let api = part.as_deref().map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name));
+        let api =
+            part.as_deref().map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name));
         (part, api)
     });
     let name = format!("{}/{}", F::NAME, F::Resource::kind(&()));
@@ -152,9 +154,7 @@ fn resources<F: Family>(context: &Arc<Context<F>>) -> (Source<F>, Store<Guard<F:
             Change::Applied(resource) => seen(&context, &reader, &mut writer, resource),
             Change::Deleted(resource) => gone(&context, &mut writer, resource),
             Change::Listed { within, keys, complete } => {
-                let dropped = |one: &Guard<F::Resource>| {
-                    Change::<()>::drops(within.as_deref(), &keys, &Key::of(one))
-                };
+                let dropped = |one: &Guard<F::Resource>| Change::<()>::drops(within.as_deref(), &keys, &Key::of(one));
                 for one in reader.state_filter(dropped) {
                     gone(&context, &mut writer, Guard::clone(&one));
                 }
@@ -209,6 +209,8 @@ fn gone<F: Family>(
     resource: Guard<F::Resource>,
 ) -> Option<Reference<F>> {
     context.memories.forget(resource.meta().uid.as_deref().unwrap_or_default());
+    let Key { namespace, name } = Key::of(&resource);
+    context.family.forget(&ObjectRef::new(&name).within(&namespace));
     writer.apply_watcher_event(&watcher::Event::Delete(resource));
     None
 }
@@ -229,7 +231,12 @@ fn owned<F: Family>(context: &Arc<Context<F>>, kind: usize) -> Source<F> {
     let name = format!("{}/{}", F::NAME, resource.kind);
     let changes = changes(apis.collect(), &config, &name, &context.metrics);
     let context = Arc::clone(context);
-    let references = changes.flat_map(move |change| {
+    let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
+    let references = changes.flat_map(move |mut change| {
+        if let Change::Applied(object) = &mut change {
+            // The items of a list don't say what they are.
+            object.types.get_or_insert_with(|| types.clone());
+        }
         let owners = context.inventory.take(kind, &change);
         if let Change::Listed { complete: true, .. } = change {
             ready.send_replace(true);

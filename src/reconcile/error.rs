@@ -127,11 +127,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            shortest: Duration::from_millis(500),
-            longest: Duration::from_mins(5),
-            safety: Duration::from_hours(1),
-        }
+        Self { shortest: Duration::from_millis(500), longest: Duration::from_mins(5), safety: Duration::from_hours(1) }
     }
 }
 

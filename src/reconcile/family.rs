@@ -9,6 +9,7 @@ use kube::{
     Resource,
     api::{ApiResource, DynamicObject},
     core::NamespaceResourceScope,
+    runtime::reflector::ObjectRef,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -42,7 +43,7 @@ pub trait Family: Send + Sync + 'static {
     /// pruned.
     fn owns() -> Vec<ApiResource>;
 
-    /// What to remember of an owned object.
+    /// What to remember of an owned object, which says of what kind it is.
     fn fact(object: &DynamicObject) -> Self::Fact;
 
     /// The status that is written on the resource now.
@@ -64,6 +65,9 @@ pub trait Family: Send + Sync + 'static {
         resource: &Self::Resource,
         effect: &Self::Effect,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Drops what the family remembers of a resource that is gone.
+    fn forget(&self, _resource: &ObjectRef<Self::Resource>) {}
 }
 
 /// An object that the resource owns, as last seen.
@@ -85,11 +89,13 @@ pub struct Plan<E, S> {
     /// Whether deletion has to wait for the family.
     pub finalizer: Finalizer,
     /// Objects that shall exist, in the order in which they are applied; what the resource owns and is
-    /// not named here is pruned. While the resource is being deleted nothing is pruned: the garbage
-    /// collector sees to that. The engine adds namespace, owner reference and the labels by which it
+    /// neither named here nor retained is pruned. While the resource is being deleted nothing is pruned:
+    /// the garbage collector sees to that. The engine adds namespace, owner reference and the labels by which it
     /// knows them; with [`KEEP`](super::KEEP) at `"true"` an object has no owner reference and is never
     /// pruned.
     pub objects: Vec<DynamicObject>,
+    /// What stays as it is though no object of it is planned.
+    pub retained: Retained,
     /// What to do beyond objects. They do not wait for each other: some are performed at a time, and
     /// that one fails keeps none of the others from being performed. What they change is observed in a
     /// later turn, which `again` or a trigger has to bring about.
@@ -103,6 +109,26 @@ pub struct Plan<E, S> {
     pub status: S,
     /// When to look again if nothing changes.
     pub again: Duration,
+}
+
+/// What of the resource's objects stays as it is though it is not planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retained {
+    /// These, by kind and name.
+    These(Vec<(&'static str, String)>),
+    /// All: nothing is pruned, since it is not known what shall be.
+    All,
+}
+
+impl Retained {
+    /// Whether an object of this kind and name stays.
+    #[must_use]
+    pub fn holds(&self, kind: &str, name: &str) -> bool {
+        match self {
+            Self::These(these) => these.iter().any(|(of, one)| *of == kind && one == name),
+            Self::All => true,
+        }
+    }
 }
 
 /// Whether the resource's deletion waits for the family.

@@ -82,7 +82,7 @@ pub fn finalizer(family: &str) -> String {
 }
 
 /// Makes a planned object say whose it is.
-pub(crate) fn stamp<F: Family>(resource: &F::Resource, object: &mut DynamicObject) {
+pub fn stamp<F: Family>(resource: &F::Resource, object: &mut DynamicObject) {
     object.metadata.namespace = resource.namespace();
     let labels = object.labels_mut();
     labels.insert(MANAGED_BY.to_owned(), super::MANAGER.to_owned());

@@ -38,9 +38,9 @@ pub use self::{
     context::{Clock, Settings},
     engine::Engine,
     error::{Backoff, Error},
-    family::{Effect, Event, Failure, Family, Finalizer, Owned, Plan, Retry, Status},
+    family::{Effect, Event, Failure, Family, Finalizer, Owned, Plan, Retained, Retry, Status},
     fingerprint::MANAGER,
-    identity::{FAMILY, INSTANCE, KEEP, MANAGED_BY, finalizer, instance_label, selector},
+    identity::{FAMILY, INSTANCE, KEEP, MANAGED_BY, finalizer, instance_label, selector, stamp},
     scope::Scope,
     watch::Key,
 };

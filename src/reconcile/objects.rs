@@ -13,7 +13,7 @@ use super::{
     MANAGER,
     context::{Context, identify},
     error::Error,
-    family::Family,
+    family::{Family, Owned, Retained},
     fingerprint::Fingerprint,
     identity::{self, Controller, Marks, Standing},
     inventory::{Entry, Place},
@@ -26,6 +26,8 @@ pub(crate) async fn execute<F: Family>(
     context: &Context<F>,
     resource: &F::Resource,
     objects: Vec<DynamicObject>,
+    seen: &[Owned<F::Fact>],
+    retained: &Retained,
 ) -> Result<(), Error> {
     let mut planned = HashSet::new();
     let mut leaving = false;
@@ -38,7 +40,7 @@ pub(crate) async fn execute<F: Family>(
     if leaving || resource.meta().deletion_timestamp.is_some() {
         return Ok(());
     }
-    prune(context, resource, &planned).await
+    prune(context, resource, &planned, seen, retained).await
 }
 
 /// What came of a planned object.
@@ -102,12 +104,8 @@ async fn apply<F: Family>(
 
 fn of_entry<F: Family>(resource: &F::Resource, entry: &Entry<F::Fact>) -> Standing {
     // The watch finds only what has our labels.
-    let marks = Marks {
-        controller: entry.controller.as_ref(),
-        manager: MANAGER,
-        family: F::NAME,
-        instance: &entry.instance,
-    };
+    let marks =
+        Marks { controller: entry.controller.as_ref(), manager: MANAGER, family: F::NAME, instance: &entry.instance };
     identity::standing::<F>(resource, marks)
 }
 
@@ -138,16 +136,22 @@ fn marks<'a>(metadata: &'a ObjectMeta, controller: Option<&'a Controller>) -> Ma
     }
 }
 
-/// Deletes what the resource controls and is not planned, unless it is to be kept.
+/// Deletes what the resource controls and is not planned, unless it is to be kept. What the plan was made
+/// without having seen it stays as well: it may be planned in the next turn.
 async fn prune<F: Family>(
     context: &Context<F>,
     resource: &F::Resource,
     planned: &HashSet<Place>,
+    seen: &[Owned<F::Fact>],
+    retained: &Retained,
 ) -> Result<(), Error> {
     let (owner, uid) = identify(resource);
     for (place, entry) in context.inventory.of(&owner, &uid) {
         let controlled = entry.controller.is_some();
-        if controlled && !planned.contains(&place) && !entry.keep && !entry.deleting {
+        let kind = &context.inventory.kinds[place.0].kind;
+        let unseen = !seen.iter().any(|one| one.kind == *kind && one.name == place.1.name);
+        let stays = unseen || planned.contains(&place) || entry.keep || retained.holds(kind, &place.1.name);
+        if controlled && !stays && !entry.deleting {
             delete(context, &place, &entry).await?;
         }
     }

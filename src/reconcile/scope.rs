@@ -36,9 +36,8 @@ impl Scope {
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
         let api = |part: Option<String>| {
-            let api = part
-                .as_deref()
-                .map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name));
+            let api =
+                part.as_deref().map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name));
             (part, api)
         };
         self.parts().into_iter().map(api).collect()

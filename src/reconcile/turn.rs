@@ -146,12 +146,12 @@ async fn attempt<F: Family>(context: &Context<F>, resource: &F::Resource) -> Att
         Err(late) => return Attempt { planned: None, result: Err(late) },
     };
     let plan = info_span!("plan").in_scope(|| F::plan(resource, &world, context.now()));
-    let Plan { finalizer, objects, effects, events, status, again } = plan;
+    let Plan { finalizer, objects, retained, effects, events, status, again } = plan;
     let executing = async {
         if finalizer == Finalizer::Held && resource.meta().deletion_timestamp.is_none() {
             set_finalizer(context, resource, finalizer).await?;
         }
-        objects::execute(context, resource, objects).await?;
+        objects::execute(context, resource, objects, &owned, &retained).await?;
         perform(context, resource, &effects).await
     };
     let result = executing.instrument(info_span!("execute")).await;
@@ -171,11 +171,7 @@ async fn perform<F: Family>(context: &Context<F>, resource: &F::Resource, effect
     results.into_iter().collect()
 }
 
-async fn perform_one<F: Family>(
-    context: &Context<F>,
-    resource: &F::Resource,
-    effect: &F::Effect,
-) -> Result<(), Error> {
+async fn perform_one<F: Family>(context: &Context<F>, resource: &F::Resource, effect: &F::Effect) -> Result<(), Error> {
     let (name, why) = (effect.name(), effect.why());
     let span = info_span!("effect", name, why);
     let result = match within(name, context.family.perform(resource, effect)).instrument(span).await {

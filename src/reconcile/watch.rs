@@ -31,10 +31,7 @@ impl Key {
     /// Where `object` is.
     pub fn of(object: &impl Resource) -> Self {
         let meta = object.meta();
-        Self {
-            namespace: meta.namespace.clone().unwrap_or_default(),
-            name: meta.name.clone().unwrap_or_default(),
-        }
+        Self { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What is told over HTTP: `/healthz` (the runtime turns), `/readyz` (every gate is open) and `/metrics`
-//! (`OpenMetrics` text). It listens where it is told to.
+//! (OpenMetrics text). It listens where it is told to.
 
 use axum::{
     Router,
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::{Exposition, Readiness};
 
-/// The content type of `OpenMetrics` text.
+/// The content type of OpenMetrics text.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Answers `/healthz`, `/readyz` and `/metrics`. That an answer comes at all shows that the runtime

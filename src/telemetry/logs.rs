@@ -43,9 +43,7 @@ impl fmt::Display for Format {
 /// # Errors
 /// If it is not understood.
 pub fn filter(text: &str) -> Result<EnvFilter, Error> {
-    EnvFilter::builder()
-        .parse(text)
-        .map_err(|source| Error::Filter { filter: text.to_owned(), source })
+    EnvFilter::builder().parse(text).map_err(|source| Error::Filter { filter: text.to_owned(), source })
 }
 
 /// Writes lines in `format` to standard error.

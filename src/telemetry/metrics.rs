@@ -33,14 +33,39 @@ const fn row(name: &'static str, kind: &'static str, labels: &'static str, meani
 
 /// Every metric of the operator's engine.
 pub const TABLE: [Row; 11] = [
-    row("fairway_turns_total", "counter", "family,result", "Turns by their result: Succeeded, Waited (for a cache), Unparsable, or the reason of the error"),
-    row("fairway_turn_duration_seconds", "histogram", "family", "How long a turn takes, from reading the world to writing the status"),
+    row(
+        "fairway_turns_total",
+        "counter",
+        "family,result",
+        "Turns by their result: Succeeded, Waited (for a cache), Unparsable, or the reason of the error",
+    ),
+    row(
+        "fairway_turn_duration_seconds",
+        "histogram",
+        "family",
+        "How long a turn takes, from reading the world to writing the status",
+    ),
     row("fairway_turns_in_flight", "gauge", "family", "Turns that are being taken now"),
     row("fairway_resources", "gauge", "family", "Custom resources that are known"),
     row("fairway_inventory_objects", "gauge", "family,kind", "Owned objects that are known"),
-    row("fairway_api_writes_total", "counter", "family,kind,verb", "Writing requests to the Kubernetes API, successful or not"),
-    row("fairway_api_write_failures_total", "counter", "family,kind,verb", "Writing requests to the Kubernetes API that failed"),
-    row("fairway_effects_total", "counter", "family,name,result", "Acts beyond Kubernetes objects; the result is Succeeded or the reason of the error"),
+    row(
+        "fairway_api_writes_total",
+        "counter",
+        "family,kind,verb",
+        "Writing requests to the Kubernetes API, successful or not",
+    ),
+    row(
+        "fairway_api_write_failures_total",
+        "counter",
+        "family,kind,verb",
+        "Writing requests to the Kubernetes API that failed",
+    ),
+    row(
+        "fairway_effects_total",
+        "counter",
+        "family,name,result",
+        "Acts beyond Kubernetes objects; the result is Succeeded or the reason of the error",
+    ),
     row("fairway_events_dropped_total", "counter", "family", "Events that the Kubernetes API did not take"),
     row("fairway_watch_failures_total", "counter", "watch", "Watches that failed and were begun again"),
     row("fairway_leader", "gauge", "", "Whether this process leads: 1 or 0"),
@@ -56,7 +81,7 @@ impl Exposition {
         self.0.write().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
     }
 
-    /// All of it, as `OpenMetrics` text.
+    /// All of it, as OpenMetrics text.
     ///
     /// # Errors
     /// If a metric cannot be written.
@@ -172,7 +197,6 @@ impl Adding<'_> {
         self.0.register(name.trim_end_matches("_total"), help, metric);
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use fairway::reconcile::{self, Event, Failure, Family, Finalizer, KEEP, Owned, Plan, Retry};
+use fairway::reconcile::{self, Event, Failure, Family, Finalizer, KEEP, Owned, Plan, Retained, Retry};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Secret},
@@ -25,7 +25,14 @@ use tokio::sync::Semaphore;
 
 /// What a buoy's plan holds.
 #[derive(CustomResource, Clone, Debug, Default, Serialize, Deserialize)]
-#[kube(group = "test.fairway.dev", version = "v1", kind = "Buoy", namespaced, status = "BuoyStatus", schema = "disabled")]
+#[kube(
+    group = "test.fairway.dev",
+    version = "v1",
+    kind = "Buoy",
+    namespaced,
+    status = "BuoyStatus",
+    schema = "disabled"
+)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct BuoySpec {
     /// `ConfigMap`s, and what is in them.
@@ -40,6 +47,8 @@ pub(crate) struct BuoySpec {
     pub(crate) event: Option<String>,
     /// What the status says.
     pub(crate) word: Option<String>,
+    /// `ConfigMap`s that stay as they are; `*` for everything.
+    pub(crate) retained: Vec<String>,
     /// Whether the plan panics.
     pub(crate) panic: bool,
 }
@@ -177,8 +186,13 @@ impl Family for Buoys {
         Plan {
             finalizer: if spec.hold && !(leaving && world.drained) { Finalizer::Held } else { Finalizer::Released },
             objects: if leaving { vec![] } else { objects(spec) },
+            retained: retained(spec),
             effects: spec.effects.iter().cloned().map(Ring).collect(),
-            events: spec.event.iter().map(|note| Event { reason: "Said", warning: false, note: note.clone() }).collect(),
+            events: spec
+                .event
+                .iter()
+                .map(|note| Event { reason: "Said", warning: false, note: note.clone() })
+                .collect(),
             status: BuoyStatus { observed_generation: None, conditions: vec![afloat], word: spec.word.clone() },
             again: Duration::from_secs(15),
         }
@@ -194,12 +208,20 @@ impl Family for Buoys {
 }
 
 fn objects(spec: &BuoySpec) -> Vec<DynamicObject> {
-    let configs = spec.configs.iter().map(|(name, data)| {
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
-    });
+    let configs = spec
+        .configs
+        .iter()
+        .map(|(name, data)| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}));
     let kept = spec.kept.iter().map(|name| {
         let metadata = json!({"name": name, "labels": {KEEP: "true"}});
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"key": "a2V5"}})
     });
     configs.chain(kept).map(|object| serde_json::from_value(object).expect("an object")).collect()
+}
+
+fn retained(spec: &BuoySpec) -> Retained {
+    if spec.retained.iter().any(|name| name == "*") {
+        return Retained::All;
+    }
+    Retained::These(spec.retained.iter().map(|name| ("ConfigMap", name.clone())).collect())
 }

@@ -86,9 +86,8 @@ async fn what_comes_changes_and_goes_gives_turns() {
 async fn no_turn_is_taken_before_every_cache_is_filled() {
     let harness = Harness::new();
     harness.create("web", json!({})).await;
-    let refuse = crate::api_server::Fault::new(crate::api_server::What::Fail(500)).on(|request| {
-        request.query.get("labelSelector").is_some_and(|selector| selector == "for")
-    });
+    let refuse = crate::api_server::Fault::new(crate::api_server::What::Fail(500))
+        .on(|request| request.query.get("labelSelector").is_some_and(|selector| selector == "for"));
     harness.server.fault(refuse);
     let (_cache, trigger) = watched(&harness);
     let running = harness.start_with(harness.settings(), vec![trigger]);

@@ -74,7 +74,8 @@ async fn undisturbed() -> (Vec<Value>, usize, usize) {
 fn by_test(request: &crate::api_server::Request) -> bool {
     request.query.get("fieldManager").is_some_and(|name| name == "kubectl")
         || request.verb == crate::api_server::Verb::List && !request.query.contains_key("limit")
-        || request.plural == "buoys" && (request.verb == crate::api_server::Verb::Create || request.verb == crate::api_server::Verb::Delete)
+        || request.plural == "buoys"
+            && (request.verb == crate::api_server::Verb::Create || request.verb == crate::api_server::Verb::Delete)
 }
 
 #[rstest]

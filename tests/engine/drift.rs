@@ -147,3 +147,18 @@ async fn a_quarrel_over_a_field_is_told_and_slows_down() {
     assert_eq!(harness.configs().get("a").await.expect("the config").data.expect("data")["x"], "1");
     assert_eq!(harness.reconciled("web").await.0, "True");
 }
+
+#[rstest]
+#[case::these(&["b"], &["a", "b"])]
+#[case::all(&["*"], &["a", "b", "c"])]
+#[case::none(&[], &["a"])]
+#[tokio::test(start_paused = true)]
+async fn what_the_plan_retains_stays_as_it_is(#[case] retained: &[&str], #[case] left: &[&str]) {
+    let harness = Harness::new();
+    harness.create("web", json!({"configs": {"a": {}, "b": {}, "c": {}}})).await;
+    let _running = harness.start();
+    settle().await;
+    harness.patch("web", json!({"configs": {"b": null, "c": null}, "retained": retained})).await;
+    settle().await;
+    assert_eq!(harness.config_names().await, left);
+}

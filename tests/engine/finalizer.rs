@@ -69,7 +69,9 @@ async fn a_patch_on_an_old_state_is_refused() {
     let harness = Harness::new();
     harness.create("web", json!({"hold": true})).await;
     // The patch that adds the finalizer is late, and somebody else is faster.
-    let late = Fault::new(What::Delay(std::time::Duration::from_secs(5))).on(|request| request.verb == Verb::JsonPatch).times(1);
+    let late = Fault::new(What::Delay(std::time::Duration::from_secs(5)))
+        .on(|request| request.verb == Verb::JsonPatch)
+        .times(1);
     harness.server.fault(late);
     let _running = harness.start();
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;

@@ -62,8 +62,7 @@ impl Harness {
     pub(crate) fn start_with(&self, settings: Settings, triggers: Vec<Trigger<Buoy>>) -> Running {
         let (exposition, readiness) = (Exposition::default(), Readiness::default());
         let metrics = Metrics::register(&exposition);
-        let engine =
-            Engine::new(self.family.clone(), self.server.client(), settings, metrics, readiness.clone());
+        let engine = Engine::new(self.family.clone(), self.server.client(), settings, metrics, readiness.clone());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(engine.run(triggers, async {
             let _ = stopped.await;
@@ -89,7 +88,8 @@ impl Harness {
     }
 
     pub(crate) async fn create_in(&self, namespace: &str, name: &str, spec: Value) {
-        let buoy = json!({"apiVersion": "test.fairway.dev/v1", "kind": "Buoy", "metadata": {"name": name}, "spec": spec});
+        let buoy =
+            json!({"apiVersion": "test.fairway.dev/v1", "kind": "Buoy", "metadata": {"name": name}, "spec": spec});
         self.create_raw(namespace, "buoys", buoy).await;
     }
 
@@ -141,15 +141,20 @@ impl Harness {
     pub(crate) async fn events(&self) -> Vec<(String, String)> {
         let api: Api<k8s_openapi::api::events::v1::Event> = Api::all(self.client.clone());
         let list = api.list(&kube::api::ListParams::default()).await.expect("a list");
-        let mut events: Vec<_> =
-            list.items.into_iter().map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default())).collect();
+        let mut events: Vec<_> = list
+            .items
+            .into_iter()
+            .map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default()))
+            .collect();
         events.sort();
         events
     }
 
     /// What the engine wrote since the requests were last forgotten, such as `Apply configmaps/a`.
     pub(crate) fn written(&self) -> Vec<String> {
-        let by_engine = |request: &&crate::api_server::Request| request.query.get("fieldManager").is_none_or(|name| name == "fairway");
+        let by_engine = |request: &&crate::api_server::Request| {
+            request.query.get("fieldManager").is_none_or(|name| name == "fairway")
+        };
         self.server.writes().iter().filter(by_engine).map(crate::api_server::Request::brief).collect()
     }
 
@@ -176,7 +181,6 @@ impl Running {
         self.task.abort();
         let _ = (&mut self.task).await;
     }
-
 }
 
 impl Drop for Running {
@@ -199,4 +203,3 @@ pub(crate) async fn settle() {
 pub(crate) fn user() -> PatchParams {
     PatchParams { field_manager: Some("kubectl".to_owned()), ..PatchParams::default() }
 }
-

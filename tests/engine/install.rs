@@ -37,7 +37,13 @@ async fn objects_are_applied_in_the_order_of_the_plan_each_once() {
     harness.server.heal();
     assert_eq!(
         harness.written()[1..],
-        ["Apply configmaps/a", "Apply configmaps/b", "Apply configmaps/c", "Apply secrets/s", "MergePatch buoys/web/status"],
+        [
+            "Apply configmaps/a",
+            "Apply configmaps/b",
+            "Apply configmaps/c",
+            "Apply secrets/s",
+            "MergePatch buoys/web/status"
+        ],
         "the first is the user's own",
     );
 }
@@ -113,6 +119,11 @@ async fn effects_are_performed_and_told_once() {
     let pair = |reason: &str, note: &str| (reason.to_owned(), note.to_owned());
     assert_eq!(
         harness.events().await,
-        [pair("Ring", "dusk"), pair("Ring", "fog"), pair("Rough", "Ring (fail): the sea is rough"), pair("Said", "ahoy")],
+        [
+            pair("Ring", "dusk"),
+            pair("Ring", "fog"),
+            pair("Rough", "Ring (fail): the sea is rough"),
+            pair("Said", "ahoy")
+        ],
     );
 }

@@ -92,9 +92,12 @@ async fn what_is_out_of_scope_is_not_touched() {
     let _running = harness.start_with(settings, vec![]);
     settle().await;
     let buoys: Api<Buoy> = Api::all(harness.client.clone());
-    let done: Vec<_> = buoys.list(&ListParams::default()).await.expect("a list").into_iter().map(|one| one.status.is_some()).collect();
+    let done: Vec<_> =
+        buoys.list(&ListParams::default()).await.expect("a list").into_iter().map(|one| one.status.is_some()).collect();
     assert_eq!(done, [true, false, true]);
-    let all = |request: &crate::api_server::Request| request.namespace.is_empty() && request.query.contains_key("allowWatchBookmarks");
+    let all = |request: &crate::api_server::Request| {
+        request.namespace.is_empty() && request.query.contains_key("allowWatchBookmarks")
+    };
     assert!(!harness.server.requests().iter().any(all), "no watch over all namespaces");
 
     // A list of one namespace drops nothing of another.
@@ -138,11 +141,8 @@ async fn a_stop_does_not_wait_for_ever() {
 impl Harness {
     /// Patches what may not be readable.
     async fn patch_raw(&self, name: &str, patch: Value) {
-        let api: Api<kube::api::DynamicObject> = Api::namespaced_with(
-            self.client.clone(),
-            NAMESPACE,
-            &kube::api::ApiResource::erase::<Buoy>(&()),
-        );
+        let api: Api<kube::api::DynamicObject> =
+            Api::namespaced_with(self.client.clone(), NAMESPACE, &kube::api::ApiResource::erase::<Buoy>(&()));
         api.patch(name, &user(), &Patch::Merge(patch)).await.expect("a patch");
     }
 }

@@ -102,7 +102,13 @@ async fn a_leader_that_was_replaced_stops_at_once() {
 }
 
 /// Leads as often as it can, and notes whenever another leads too.
-async fn contend(server: ApiServer, identity: String, leaders: Arc<AtomicUsize>, clash: Arc<AtomicBool>, terms: Arc<AtomicUsize>) {
+async fn contend(
+    server: ApiServer,
+    identity: String,
+    leaders: Arc<AtomicUsize>,
+    clash: Arc<AtomicBool>,
+    terms: Arc<AtomicUsize>,
+) {
     loop {
         let mut leadership = candidate(&server, &identity).acquire().await;
         terms.fetch_add(1, Ordering::SeqCst);

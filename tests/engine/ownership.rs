@@ -44,7 +44,8 @@ async fn who_is_in_the_way_is_told() {
     let shop = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop"}});
     harness.create_raw(NAMESPACE, "secrets", shop).await;
     let uid = harness.secrets().get("shop").await.expect("the owner").metadata.uid;
-    let owner = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop", "uid": uid, "controller": true}]);
+    let owner =
+        json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop", "uid": uid, "controller": true}]);
     let edit = json!({"metadata": {"ownerReferences": owner}});
     harness.configs().patch("a", &user(), &Patch::Merge(&edit)).await.expect("a patch");
     harness.create("web", one_config()).await;
@@ -81,7 +82,10 @@ async fn what_was_ours_and_is_nobodys_is_adopted() {
     settle().await;
     let after = harness.configs().get("a").await.expect("the config");
     assert_eq!(after.metadata.uid, before.metadata.uid);
-    assert_eq!(after.metadata.owner_references.expect("an owner")[0].uid, harness.buoy("web").await.metadata.uid.expect("a uid"));
+    assert_eq!(
+        after.metadata.owner_references.expect("an owner")[0].uid,
+        harness.buoy("web").await.metadata.uid.expect("a uid")
+    );
     assert_eq!(harness.reconciled("web").await.0, "True");
 }
 

@@ -38,7 +38,8 @@ async fn failures_wait_longer_and_longer_and_success_starts_over() {
     let seen = harness.family.observations();
     let waits: Vec<Duration> = seen.windows(2).map(|pair| pair[1] - pair[0]).take(30).collect();
     for (wait, failures) in waits.iter().zip(1_u32..) {
-        let bound = Duration::from_millis(500).saturating_mul(2_u32.saturating_pow(failures)).min(Duration::from_mins(5));
+        let bound =
+            Duration::from_millis(500).saturating_mul(2_u32.saturating_pow(failures)).min(Duration::from_mins(5));
         assert!(*wait <= bound + Duration::from_millis(10), "wait {failures} is {wait:?}, over {bound:?}");
     }
     let (early, late): (Duration, Duration) = (waits[..5].iter().sum(), waits[20..25].iter().sum());

@@ -1,11 +1,11 @@
 //! The API server in memory itself, where what it does is easily got wrong.
 
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, WatchEvent, WatchParams},
 };
-use futures::StreamExt;
 use serde_json::{Value, json};
 
 use crate::api_server::ApiServer;
@@ -30,9 +30,12 @@ fn code(error: kube::Result<impl std::fmt::Debug>) -> u16 {
 #[tokio::test]
 async fn appliers_share_lists_by_key_and_lose_what_they_no_longer_apply() {
     let pods: Api<Pod> = Api::namespaced(client(), "n");
-    apply(&pods, "one", false, json!({"containers": [{"name": "a", "image": "a:1", "args": ["x"]}, {"name": "b"}]})).await.expect("one");
+    apply(&pods, "one", false, json!({"containers": [{"name": "a", "image": "a:1", "args": ["x"]}, {"name": "b"}]}))
+        .await
+        .expect("one");
     apply(&pods, "two", false, json!({"containers": [{"name": "side", "image": "s:1"}]})).await.expect("two");
-    let pod = apply(&pods, "one", false, json!({"containers": [{"name": "a", "image": "a:2"}]})).await.expect("one again");
+    let pod =
+        apply(&pods, "one", false, json!({"containers": [{"name": "a", "image": "a:2"}]})).await.expect("one again");
     let containers = serde_json::to_value(pod.spec.expect("a spec").containers).expect("json");
     assert_eq!(containers, json!([{"name": "a", "image": "a:2"}, {"name": "side", "image": "s:1"}]));
 }
@@ -67,16 +70,26 @@ async fn spec_and_status_are_written_apart() {
     let both = Patch::Merge(json!({"spec": {"nodeName": "y"}, "status": {"phase": "Running"}}));
     let pod = pods.patch_status("p", &PatchParams::default(), &both).await.expect("a status");
     assert_eq!(pod.metadata.generation, Some(1));
-    assert_eq!((pod.spec.expect("a spec").node_name.as_deref(), pod.status.expect("a status").phase.as_deref()), (Some("x"), Some("Running")));
-    let pod = pods.patch("p", &PatchParams::default(), &Patch::Merge(json!({"spec": {"nodeName": "y"}, "status": null}))).await.expect("a spec");
+    assert_eq!(
+        (pod.spec.expect("a spec").node_name.as_deref(), pod.status.expect("a status").phase.as_deref()),
+        (Some("x"), Some("Running"))
+    );
+    let pod = pods
+        .patch("p", &PatchParams::default(), &Patch::Merge(json!({"spec": {"nodeName": "y"}, "status": null})))
+        .await
+        .expect("a spec");
     assert_eq!(pod.metadata.generation, Some(2));
-    assert_eq!((pod.spec.expect("a spec").node_name.as_deref(), pod.status.expect("a status").phase.as_deref()), (Some("y"), Some("Running")));
+    assert_eq!(
+        (pod.spec.expect("a spec").node_name.as_deref(), pod.status.expect("a status").phase.as_deref()),
+        (Some("y"), Some("Running"))
+    );
 }
 
 #[tokio::test]
 async fn versions_and_preconditions_are_kept() {
     let configs: Api<ConfigMap> = Api::namespaced(client(), "n");
-    let config: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "c"}, "data": {"a": "1"}})).expect("a config");
+    let config: ConfigMap =
+        serde_json::from_value(json!({"metadata": {"name": "c"}, "data": {"a": "1"}})).expect("a config");
     let first = configs.create(&PostParams::default(), &config).await.expect("creation");
     assert_eq!(code(configs.create(&PostParams::default(), &config).await), 409);
     let mut next = first.clone();

@@ -59,7 +59,13 @@ async fn failure_is_told_and_the_observed_generation_stays() {
     let mended = harness.buoy("web").await.status.expect("a status");
     assert_eq!(mended.observed_generation, Some(2));
     let time = |status: &crate::buoy::BuoyStatus| {
-        status.conditions.iter().find(|one| one.type_ == "Reconciled").expect("a condition").last_transition_time.clone()
+        status
+            .conditions
+            .iter()
+            .find(|one| one.type_ == "Reconciled")
+            .expect("a condition")
+            .last_transition_time
+            .clone()
     };
     assert!(time(&mended).0 > time(&failed).0);
 }

@@ -95,7 +95,9 @@ pub(super) fn apply(before: &Value, request: &Request) -> Result<Value, Refusal>
     let mut object = if before.is_null() { json!({"metadata": {}}) } else { before.clone() };
     merge(&mut vec![], &mut object, &applied);
     for path in last.difference(&own) {
-        let held = |owner: &Owner| !is(&owner.entry, request, "Apply") && owner.fields.iter().any(|other| other.starts_with(path));
+        let held = |owner: &Owner| {
+            !is(&owner.entry, request, "Apply") && owner.fields.iter().any(|other| other.starts_with(path))
+        };
         if !owners.iter().any(held) && !own.iter().any(|other| other.starts_with(path)) {
             fields::remove(&mut object, path);
         }
@@ -138,7 +140,9 @@ fn merge(path: &mut Path, target: &mut Value, applied: &Value) {
         }
         (Shape::Set, Value::Array(items)) => {
             let mut known = target.as_array().cloned().unwrap_or_default();
-            known.extend(items.iter().filter(|item| !target.as_array().is_some_and(|known| known.contains(item))).cloned());
+            known.extend(
+                items.iter().filter(|item| !target.as_array().is_some_and(|known| known.contains(item))).cloned(),
+            );
             *target = Value::Array(known);
         }
         _ => *target = applied.clone(),

@@ -13,8 +13,16 @@ pub(super) type Set = BTreeSet<Path>;
 
 /// What is never owned by anybody.
 const NOT_OWNED: [&str; 10] = [
-    "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
-    "managedFields", "selfLink", "deletionGracePeriodSeconds",
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "managedFields",
+    "selfLink",
+    "deletionGracePeriodSeconds",
 ];
 
 /// The fields of an object that can be owned.

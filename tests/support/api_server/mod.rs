@@ -30,11 +30,11 @@ use hyper::body::Frame;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
+use self::{faults::Faults, store::Store};
 pub(crate) use self::{
     faults::{Fault, What},
     route::{Request, Verb},
 };
-use self::{faults::Faults, store::Store};
 
 /// What a request is answered with.
 type Response = http::Response<StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>>;

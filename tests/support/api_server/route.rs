@@ -107,13 +107,19 @@ impl Request {
 }
 
 fn read_body(body: &[u8]) -> Result<Value, Refusal> {
-    serde_json::from_slice(body)
-        .map_err(|error| Refusal { code: 400, reason: "BadRequest", message: error.to_string() })
+    serde_json::from_slice(body).map_err(|error| Refusal {
+        code: 400,
+        reason: "BadRequest",
+        message: error.to_string(),
+    })
 }
 
 fn query(text: &str) -> BTreeMap<String, String> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(name, value)| (decode(name), decode(value))).collect()
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
 }
 
 fn decode(text: &str) -> String {

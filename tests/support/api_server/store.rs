@@ -65,7 +65,9 @@ impl Store {
 
     /// Stores what became of an object; `status` says that only its status may change.
     pub(super) fn change(&mut self, id: Id, before: Value, mut object: Value, status: bool) -> Result<Value, Refusal> {
-        for name in ["uid", "creationTimestamp", "deletionTimestamp", "generation", "resourceVersion", "namespace", "name"] {
+        for name in
+            ["uid", "creationTimestamp", "deletionTimestamp", "generation", "resourceVersion", "namespace", "name"]
+        {
             let kept = before["metadata"][name].clone();
             let given = &object["metadata"][name];
             if name == "uid" && !given.is_null() && *given != kept {
@@ -212,7 +214,8 @@ fn valid(object: &Value) -> Result<(), Refusal> {
 /// What is leaving takes no finalizers on.
 fn leaving(before: &Value, object: &Value) -> Result<(), Refusal> {
     let known = finalizers(before);
-    if before["metadata"]["deletionTimestamp"].is_string() && finalizers(object).iter().any(|one| !known.contains(one)) {
+    if before["metadata"]["deletionTimestamp"].is_string() && finalizers(object).iter().any(|one| !known.contains(one))
+    {
         return refusal(422, "Invalid", "no new finalizers can be added if the object is being deleted");
     }
     Ok(())

@@ -1,0 +1,54 @@
+# Everything that is done with this repository, one target each; `make` alone lists them.
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+BINARY := target/$(TARGET)/release/fairway
+
+export VERSION
+export FAIRWAY_BINARY := $(abspath $(BINARY))
+
+.DEFAULT_GOAL := help
+include tests/cluster/cluster.mk
+
+.PHONY: help
+help: ## Print the targets
+	@echo "Fairway $(VERSION): make TARGET"
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: ## A cluster, the operator in it, and a load balancer that answers; a second run takes seconds
+	@tests/demo/demo
+
+.PHONY: binary
+binary: ## The static program that goes into the image
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(TARGET)
+
+.PHONY: test test-pure test-api test-e2e
+test: lint test-pure test-api test-e2e ## Every tier of tests, from the fastest to the slowest
+
+test-pure: ## Tests that need no cluster (HAProxy itself is the judge of configurations)
+	tests/support/packages haproxy
+	cargo test --locked --lib --bins --test engine --test agent --test plan
+
+test-api: ## Tests on a real etcd and kube-apiserver alone
+	cargo test --locked --test api -- --test-threads 2
+
+test-e2e: images ## Tests on real nodes with real traffic
+	tests/cluster/cluster up
+	cargo test --locked --test e2e -- --test-threads 1
+
+.PHONY: generate
+generate: ## Write CRDs, roles and reference pages from the code
+	cargo run --quiet --locked -- generate
+
+.PHONY: lint
+lint: ## Format, clippy, shell scripts, licences of dependencies, generated files
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- --deny warnings
+	cargo run --quiet --locked -- generate --check
+	tests/support/packages shellcheck
+	shellcheck --external-sources $$(grep -rlE '^#!(/usr/bin/env bash|/bin/bash|/bin/sh)' tests .ci)
+
+.PHONY: bench
+bench: ## Measure, next to the floor that the machine allows
+	cargo bench --locked

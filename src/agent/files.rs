@@ -1,0 +1,300 @@
+//! The directory that the pod's containers share, and the mounted Secrets. Touches files alone; whatever
+//! is replaced is replaced by a rename, so that a reader sees the old or the new and nothing between.
+//!
+//! ```text
+//! /run/fairway/
+//!   current -> configurations/<hash>     what HAProxy loads at its next reload
+//!   configurations/<hash>/               the configuration's files, and process.cfg
+//!   proven.json offered.json attempted.json refused.json
+//!   master.sock worker.sock
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::protocol::{Configuration, MAIN_FILE, Proven, Refused};
+
+/// The agent's own file in each configuration's directory.
+pub const PROCESS_FILE: &str = "process.cfg";
+/// The file of the mounted Secret that holds the sequence, in decimal.
+pub const SEQUENCE_FILE: &str = "sequence";
+
+/// What is remembered of configurations across restarts of either container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// The last that a worker has proven.
+    Proven,
+    /// One that came while no HAProxy ran.
+    Offered,
+    /// The one that `current` leads to.
+    Attempted,
+}
+
+impl Record {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Proven => "proven.json",
+            Self::Offered => "offered.json",
+            Self::Attempted => "attempted.json",
+        }
+    }
+}
+
+const REFUSED_FILE: &str = "refused.json";
+
+/// The shared directory, as seen by one of its two writers.
+#[derive(Clone, Debug)]
+pub struct Files {
+    root: PathBuf,
+    /// Keeps the writers' unfinished files apart.
+    writer: &'static str,
+}
+
+impl Files {
+    /// The directory `root`; `writer` is `boot` or `serve`.
+    #[must_use]
+    pub fn new(root: &Path, writer: &'static str) -> Self {
+        Self { root: root.to_owned(), writer }
+    }
+
+    /// The master's socket.
+    #[must_use]
+    pub fn master_socket(&self) -> PathBuf {
+        self.root.join("master.sock")
+    }
+
+    /// The worker's own socket.
+    #[must_use]
+    pub fn worker_socket(&self) -> PathBuf {
+        self.root.join("worker.sock")
+    }
+
+    /// A file of the current configuration.
+    #[must_use]
+    pub fn current(&self, file: &str) -> PathBuf {
+        self.root.join("current").join(file)
+    }
+
+    /// The directory of a configuration.
+    #[must_use]
+    pub fn directory(&self, hash: &str) -> PathBuf {
+        self.root.join("configurations").join(hash)
+    }
+
+    /// Where a configuration is written before it is accepted.
+    #[must_use]
+    pub fn staging(&self) -> PathBuf {
+        self.directory(&format!("staging-{}", self.writer))
+    }
+
+    /// Reads a record; one that is missing or malformed is none.
+    #[must_use]
+    pub fn record(&self, record: Record) -> Option<Proven> {
+        self.read(record.file())
+    }
+
+    /// What was refused last.
+    #[must_use]
+    pub fn refused(&self) -> Option<Refused> {
+        self.read(REFUSED_FILE)
+    }
+
+    /// Writes a record, or removes it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_record(&self, record: Record, value: Option<&Proven>) -> io::Result<()> {
+        self.write(record.file(), value)
+    }
+
+    /// Writes what was refused, or removes it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_refused(&self, value: Option<&Refused>) -> io::Result<()> {
+        self.write(REFUSED_FILE, value)
+    }
+
+    /// Writes a configuration and its `process.cfg` into [`Self::staging`].
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn stage(&self, configuration: &Configuration, process: &str) -> io::Result<()> {
+        let staging = self.staging();
+        remove(&staging)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&staging)?;
+        for (name, content) in &configuration.files {
+            write_private(&staging.join(name), content.as_bytes())?;
+        }
+        write_private(&staging.join(PROCESS_FILE), process.as_bytes())
+    }
+
+    /// Gives what was staged its name. What already has it is the same, and stays.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn accept_staged(&self, hash: &str) -> io::Result<()> {
+        let directory = self.directory(hash);
+        if directory.is_dir() { remove(&self.staging()) } else { fs::rename(self.staging(), directory) }
+    }
+
+    /// Has `current` lead to a configuration.
+    ///
+    /// # Errors
+    /// When the link cannot be replaced.
+    pub fn switch_to(&self, wanted: &Proven) -> io::Result<()> {
+        self.set_record(Record::Attempted, Some(wanted))?;
+        let staged = self.root.join(format!("current-{}", self.writer));
+        remove(&staged)?;
+        std::os::unix::fs::symlink(Path::new("configurations").join(&wanted.hash), &staged)?;
+        fs::rename(staged, self.root.join("current"))
+    }
+
+    /// Removes the directories of all configurations that no record names.
+    ///
+    /// # Errors
+    /// When the directories cannot be listed or removed.
+    pub fn remove_forgotten(&self) -> io::Result<()> {
+        let records = [Record::Proven, Record::Offered, Record::Attempted].map(|record| self.record(record));
+        let kept: Vec<&str> = records.iter().flatten().map(|record| record.hash.as_str()).collect();
+        for entry in fs::read_dir(self.root.join("configurations"))? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !kept.contains(&name.as_str()) && !name.starts_with("staging-") {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of a configuration's main and process files; empty when it is gone.
+    #[must_use]
+    pub fn text(&self, hash: &str) -> String {
+        let read = |file| fs::read_to_string(self.directory(hash).join(file)).unwrap_or_default();
+        format!("{}\n{}", read(PROCESS_FILE), read(MAIN_FILE))
+    }
+
+    fn read<T: DeserializeOwned>(&self, file: &str) -> Option<T> {
+        serde_json::from_slice(&fs::read(self.root.join(file)).ok()?).ok()
+    }
+
+    fn write<T: Serialize>(&self, file: &str, value: Option<&T>) -> io::Result<()> {
+        let Some(value) = value else { return remove(&self.root.join(file)) };
+        let staged = self.root.join(format!("{file}-{}", self.writer));
+        write_private(&staged, &serde_json::to_vec(value)?)?;
+        fs::rename(staged, self.root.join(file))
+    }
+}
+
+/// The configuration in a mounted Secret: all files of one moment, or none while it holds none.
+///
+/// # Errors
+/// When it cannot be read; the kubelet may be exchanging it.
+pub fn read_mounted(directory: &Path) -> io::Result<Option<Configuration>> {
+    let mut files = read_snapshot(directory)?;
+    let sequence = files.remove(SEQUENCE_FILE).and_then(|text| text.trim().parse().ok());
+    Ok(sequence.map(|sequence| Configuration { sequence, files }))
+}
+
+/// The sequence in a mounted Secret, without reading the rest.
+#[must_use]
+pub fn mounted_sequence(directory: &Path) -> Option<u64> {
+    fs::read_to_string(directory.join(SEQUENCE_FILE)).ok()?.trim().parse().ok()
+}
+
+/// All files of a mounted Secret. The kubelet exchanges them by turning the link `..data`: it is followed
+/// once, so that all are of the same moment.
+///
+/// # Errors
+/// When one cannot be read; the kubelet may be exchanging them.
+pub fn read_snapshot(directory: &Path) -> io::Result<BTreeMap<String, String>> {
+    let data = fs::canonicalize(directory.join("..data")).or_else(|_| fs::canonicalize(directory));
+    let entries = match data.and_then(fs::read_dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        entries => entries?,
+    };
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with("..") && entry.path().is_file() {
+            files.insert(name, fs::read_to_string(entry.path())?);
+        }
+    }
+    Ok(files)
+}
+
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    io::Write::write_all(&mut file, content)
+}
+
+/// Removes whatever it is; nothing there is fine.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn record(hash: &str) -> Proven {
+        Proven { hash: hash.to_owned(), sequence: 1 }
+    }
+
+    #[test]
+    fn a_mounted_secret_is_read_at_one_moment() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path();
+        assert_eq!(read_mounted(&root.join("missing")).expect("read"), None);
+        assert_eq!(read_mounted(root).expect("read"), None);
+        fs::create_dir(root.join("..1")).expect("made");
+        fs::write(root.join("..1/sequence"), "7\n").expect("written");
+        fs::write(root.join("..1/haproxy.cfg"), "x").expect("written");
+        symlink("..1", root.join("..data")).expect("linked");
+        for name in ["sequence", "haproxy.cfg"] {
+            symlink(format!("..data/{name}"), root.join(name)).expect("linked");
+        }
+        let configuration = read_mounted(root).expect("read").expect("one");
+        assert_eq!((configuration.sequence, configuration.files["haproxy.cfg"].as_str()), (7, "x"));
+        assert_eq!(configuration.files.len(), 1);
+        assert_eq!(mounted_sequence(root), Some(7));
+    }
+
+    #[test]
+    fn only_what_a_record_names_is_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let files = Files::new(directory.path(), "serve");
+        for (hash, text) in [("a", "1"), ("b", "2"), ("c", "3")] {
+            let main = [(MAIN_FILE.to_owned(), text.to_owned())].into();
+            files.stage(&Configuration { sequence: 1, files: main }, "p").expect("staged");
+            files.accept_staged(hash).expect("accepted");
+        }
+        files.switch_to(&record("a")).expect("switched");
+        files.switch_to(&record("b")).expect("switched");
+        files.set_record(Record::Proven, Some(&record("a"))).expect("written");
+        files.remove_forgotten().expect("removed");
+        assert_eq!(fs::read_to_string(files.current(MAIN_FILE)).expect("read"), "2");
+        assert_eq!([files.text("a"), files.text("b"), files.text("c")], ["p\n1", "p\n2", "\n"]);
+        files.set_record(Record::Proven, None).expect("removed");
+        files.set_record(Record::Proven, None).expect("removed twice");
+        assert_eq!(files.record(Record::Proven), None);
+        assert_eq!(files.record(Record::Attempted), Some(record("b")));
+    }
+}

@@ -1,0 +1,120 @@
+//! Runs beside HAProxy: one loop that applies and looks, and two servers. Touches nothing by itself.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::{MissedTickBehavior, interval, sleep},
+};
+use tracing::{info, warn};
+
+use super::{
+    PodError,
+    apply::{Applier, Outcome},
+    cli::ServeOptions,
+    files,
+    metrics::Metrics,
+    protocol::Report,
+    queue::Queue,
+    server::{self, Shared},
+    tls,
+};
+
+/// How soon is looked again while a change waits for old workers.
+const HELD_BACK: Duration = Duration::from_millis(200);
+
+/// Serves until it is told to end.
+///
+/// # Errors
+/// When its ports cannot be had.
+pub async fn run(options: ServeOptions) -> Result<(), PodError> {
+    let mut end = signal(SignalKind::terminate()).map_err(PodError::io("handle signals"))?;
+    let listen = async |address| server::listen(address).await.map_err(PodError::io(format!("listen on {address}")));
+    let (operators, plain) = (listen(options.address).await?, listen(options.metrics_address).await?);
+    let applier = Applier::new(&options.pod);
+    let newest = applier.newest_known();
+    let (report_sender, report) = watch::channel(Arc::new(Report::default()));
+    let (identity_sender, identity) = watch::channel(None);
+    let queue = Queue::new(newest.sequence, newest.hash);
+    let shared = Arc::new(Shared { queue, report, metrics: Metrics::default(), identity });
+    info!(address = %options.address, newest = newest.sequence, "serving");
+    tokio::select! {
+        () = keep(applier, &shared, &report_sender, &options) => {}
+        () = tls::watch(&options.identity_directory, options.look_interval, identity_sender) => {}
+        () = server::serve_operator(operators, shared.clone()) => {}
+        () = server::serve_plain(plain, shared.clone()) => {}
+        _ = end.recv() => info!("ending"),
+    }
+    Ok(())
+}
+
+/// The only one who has HAProxy change: takes what comes, and looks at regular times.
+async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<Report>>, options: &ServeOptions) -> ! {
+    let mut look = interval(options.look_interval);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut version = String::new();
+    let mut held_back = false;
+    loop {
+        tokio::select! {
+            () = shared.queue.arrived() => {}
+            () = sleep(HELD_BACK) , if held_back => {}
+            _ = look.tick() => {
+                applier.tend().await;
+                submit_mounted(&shared.queue, &options.pod.configuration_directory);
+                if version.is_empty() {
+                    version = applier.judge().version().await.unwrap_or_default();
+                }
+            }
+        }
+        loop {
+            held_back = shared.queue.is_waiting() && applier.holds_back().await;
+            let Some(waiting) = (!held_back).then(|| shared.queue.take()).flatten() else { break };
+            let outcome = applier.apply(&waiting.configuration).await;
+            if outcome == Outcome::Refused {
+                shared.metrics.refused.inc();
+            }
+            publish(&applier, &version, shared, sender).await;
+            waiting.answer(&outcome);
+        }
+        publish(&applier, &version, shared, sender).await;
+    }
+}
+
+/// What is mounted is one more configuration that arrives, if it is news.
+fn submit_mounted(queue: &Queue, directory: &Path) {
+    if files::mounted_sequence(directory).is_none_or(|sequence| sequence <= queue.newest()) {
+        return;
+    }
+    match files::read_mounted(directory) {
+        // Nobody waits for the answer: the report tells.
+        Ok(Some(configuration)) => drop(queue.submit(configuration)),
+        Ok(None) => {}
+        Err(error) => warn!(%error, "the mounted configuration cannot be read"),
+    }
+}
+
+async fn publish(applier: &Applier, version: &str, shared: &Shared, sender: &watch::Sender<Arc<Report>>) {
+    let pools = match applier.running() {
+        Some(_) => applier.statistics().members().await.unwrap_or_default(),
+        None => std::collections::BTreeMap::new(),
+    };
+    let report = Report {
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        haproxy_version: version.to_owned(),
+        proven: applier.running().cloned(),
+        refused: applier.refused().cloned(),
+        reloads: applier.reloads(),
+        pools,
+    };
+    shared.metrics.up.set(u64::from(report.proven.is_some()));
+    shared.metrics.proven_sequence.set(report.proven.as_ref().map_or(0, |proven| proven.sequence));
+    shared.metrics.reloads.set(report.reloads);
+    sender.send_if_modified(|current| {
+        let changed = **current != report;
+        if changed {
+            *current = Arc::new(report);
+        }
+        changed
+    });
+}

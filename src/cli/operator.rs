@@ -1,0 +1,133 @@
+//! `fairway operator`: puts the parts together, leads while it may, and stops as it was asked to.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use kube::Client;
+use tokio::{net::TcpListener, signal::unix, sync::watch};
+use tracing::info;
+
+use crate::{
+    authority::AuthorityKeeper,
+    loadbalancer::{LoadBalancers, world::Installation},
+    reconcile::{
+        Engine, Scope, Settings,
+        lease::{Lease, Timings},
+    },
+    telemetry::{Exposition, Metrics, Readiness, http},
+};
+
+/// The lease of the one that leads.
+const LEASE: &str = "fairway-operator";
+
+/// What the operator is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The namespaces that are looked after, separated by commas; empty for all.
+    #[arg(long, env = "WATCH_NAMESPACE", default_value = "", hide_default_value = true)]
+    watch_namespace: String,
+
+    /// The namespace of the operator itself: its lease and its certificate authority live there.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "fairway-system")]
+    namespace: String,
+
+    /// The name of this process among those that may lead; in a pod, the pod's name.
+    #[arg(long, env = "POD_NAME")]
+    name: String,
+
+    /// The operator's own image: agents come from it.
+    #[arg(long, env = "RELATED_IMAGE_FAIRWAY")]
+    fairway_image: String,
+
+    /// The HAProxy image of load balancers that ask for none.
+    #[arg(long, env = "RELATED_IMAGE_HAPROXY")]
+    haproxy_image: String,
+
+    /// Where /healthz, /readyz and /metrics are answered.
+    #[arg(long, env = "FAIRWAY_HTTP_ADDRESS", default_value = "0.0.0.0:8080")]
+    http_address: SocketAddr,
+
+    /// How many load balancers are worked on at the same time.
+    #[arg(long, env = "FAIRWAY_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    concurrency: u16,
+}
+
+/// Runs until it is asked to stop, or may not lead any more.
+pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    let stop = stopped()?;
+    let (exposition, readiness) = (Exposition::default(), Readiness::default());
+    let metrics = Metrics::register(&exposition);
+    let address = options.http_address;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
+    let http = tokio::spawn(http::serve(listener, http::router(exposition, readiness.clone())));
+
+    let client = Client::try_default().await.context("can't find the cluster: neither in a pod nor a kubeconfig")?;
+    let lease = Lease::new(client.clone(), &options.namespace, LEASE, &options.name, Timings::default());
+    info!(name = options.name, "Waiting to lead.");
+    let mut leadership = tokio::select! {
+        leadership = lease.acquire() => leadership,
+        () = asked(stop.clone()) => return Ok(()),
+    };
+    metrics.leader.set(1);
+    info!(name = options.name, "Leading.");
+    let ended = tokio::select! {
+        result = lead(&options, client, metrics.clone(), readiness, stop.clone()) => result,
+        () = leadership.lost() => Err(anyhow::anyhow!("the lease could not be renewed in time: another may lead now")),
+        result = http => Err(anyhow::anyhow!("the HTTP server has ended: {result:?}")),
+    };
+    metrics.leader.set(0);
+    ended?;
+    leadership.release().await;
+    info!("Stopped.");
+    Ok(())
+}
+
+/// Everything that only the one who leads may do.
+async fn lead(
+    options: &Options,
+    client: Client,
+    metrics: Metrics,
+    readiness: Readiness,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let scope = Scope::parse(&options.watch_namespace);
+    let (authority, keeper) = AuthorityKeeper::open(client.clone(), &options.namespace).await?;
+    let installation = Installation {
+        fairway_image: options.fairway_image.clone(),
+        haproxy_image: options.haproxy_image.clone(),
+        namespace: options.namespace.clone(),
+    };
+    let (family, triggers) = LoadBalancers::new(client.clone(), &scope, authority, installation, &metrics);
+    let settings = Settings { concurrency: options.concurrency, ..Settings::new(scope, &options.name) };
+    let engine = Engine::new(family, client, settings, metrics, readiness);
+    tokio::select! {
+        () = engine.run(triggers, asked(stop.clone())) => {}
+        () = keeper.run() => bail!("the certificate authority is not kept any more"),
+    }
+    if !*stop.borrow() {
+        bail!("every watch has ended");
+    }
+    Ok(())
+}
+
+/// Becomes true when the process is asked to end.
+fn stopped() -> anyhow::Result<watch::Receiver<bool>> {
+    let (sender, receiver) = watch::channel(false);
+    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("Asked to stop.");
+        let _ = sender.send(true);
+        // The receivers outlive this task only while the sender does.
+        sender.closed().await;
+    });
+    Ok(receiver)
+}
+
+async fn asked(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|asked| *asked).await;
+}

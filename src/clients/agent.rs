@@ -1,0 +1,394 @@
+//! The operator's way to an agent: HTTPS with certificates of the operator's authority on both sides.
+//! Touches the network. Connections are kept and used again, since a handshake costs more than all the
+//! rest of a push that needs no work.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{body::Bytes, client::conn::http1::SendRequest};
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
+
+use crate::{
+    agent::protocol::{AGENT_PORT, Configuration, Conflict, Refused, Report},
+    authority::{AuthorityError, AuthorityHandle, AuthoritySet, Identity},
+    reconcile::family::{Failure, Retry},
+};
+
+/// A pod that is there answers within milliseconds.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
+/// An agent proves a configuration within its own bound (a minute) or says why not.
+const PUSH_PATIENCE: Duration = Duration::from_secs(75);
+const REPORT_PATIENCE: Duration = Duration::from_secs(5);
+/// A kept connection that is older is not used again, so that both sides' certificates are looked at.
+const CONNECTION_AGE: Duration = Duration::from_mins(10);
+/// A report of 40,000 members is some 4 MB.
+const ANSWER_LIMIT: usize = 32 << 20;
+
+/// What may go wrong between the operator and an agent.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Nothing answers at the address, or not in time.
+    #[error("the agent at {address} cannot be reached: {cause}")]
+    Unreachable {
+        /// Of the pod.
+        address: IpAddr,
+        /// What went wrong, in words.
+        cause: String,
+    },
+    /// The agent's certificate, or the operator's, was not accepted.
+    #[error("the agent at {address} and the operator do not trust each other: {cause}")]
+    Untrusted {
+        /// Of the pod.
+        address: IpAddr,
+        /// What went wrong, in words.
+        cause: String,
+    },
+    /// The agent knows a later configuration.
+    #[error("the agent already knows sequence {newest}")]
+    Stale {
+        /// The newest sequence that it knows.
+        newest: u64,
+    },
+    /// HAProxy does not take the configuration.
+    #[error("HAProxy refuses the configuration: {}", .0.refused.as_ref().map_or("", |refused| &refused.message))]
+    Refused(Box<Report>),
+    /// The agent has taken the configuration, but no HAProxy runs that could prove it yet.
+    #[error("HAProxy does not run; the configuration waits for its start")]
+    NotRunning,
+    /// The agent answered something that the protocol does not know.
+    #[error("the agent at {address} answered {status}: {message}")]
+    Unexpected {
+        /// Of the pod.
+        address: IpAddr,
+        /// Of HTTP.
+        status: u16,
+        /// The beginning of the answer.
+        message: String,
+    },
+    /// The operator's own certificate could not be made.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+}
+
+impl AgentError {
+    /// What the agent did not take, when that is the error.
+    #[must_use]
+    pub fn refused(&self) -> Option<&Refused> {
+        match self {
+            Self::Refused(report) => report.refused.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl Failure for AgentError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "AgentUnreachable",
+            Self::Untrusted { .. } => "AgentUntrusted",
+            Self::Stale { .. } => "ConfigurationStale",
+            Self::Refused(_) => "ConfigurationRefused",
+            Self::NotRunning => "HAProxyNotRunning",
+            Self::Unexpected { .. } => "AgentAnswerUnknown",
+            Self::Authority(error) => error.reason(),
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            // A port that is taken may be free later; a wrong configuration changes its resource first.
+            Self::Refused(_) => Retry::After(Duration::from_mins(1)),
+            _ => Retry::Backoff,
+        }
+    }
+}
+
+/// Speaks to all agents; cheap to clone.
+#[derive(Clone)]
+pub struct AgentClient(Arc<Inner>);
+
+struct Inner {
+    authority: AuthorityHandle,
+    port: u16,
+    trust: Mutex<Option<Trust>>,
+    kept: Mutex<HashMap<Target, Vec<Connection>>>,
+}
+
+/// The operator's side of the handshake, made of one set of authorities.
+#[derive(Clone)]
+struct Trust {
+    set: Arc<AuthoritySet>,
+    renewal_time: Timestamp,
+    config: Arc<ClientConfig>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Target {
+    address: IpAddr,
+    agent_name: String,
+}
+
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    config: Arc<ClientConfig>,
+    opened: Instant,
+}
+
+struct Answer {
+    status: StatusCode,
+    body: Bytes,
+}
+
+impl AgentClient {
+    /// A client that speaks to the agents' usual port with certificates of this authority.
+    #[must_use]
+    pub fn new(authority: AuthorityHandle) -> Self {
+        Self::with_port(authority, AGENT_PORT)
+    }
+
+    /// The same on another port, for tests.
+    #[must_use]
+    pub fn with_port(authority: AuthorityHandle, port: u16) -> Self {
+        Self(Arc::new(Inner { authority, port, trust: Mutex::default(), kept: Mutex::default() }))
+    }
+
+    /// Has the agent take a configuration; `agent_name` is
+    /// [`agent_name`](crate::agent::protocol::agent_name) of the load balancer. The report tells what was
+    /// read back from the running worker.
+    ///
+    /// # Errors
+    /// When the agent cannot be reached or does not take it.
+    pub async fn push(
+        &self,
+        address: IpAddr,
+        agent_name: &str,
+        configuration: &Configuration,
+    ) -> Result<Report, AgentError> {
+        let body = serde_json::to_vec(configuration).unwrap_or_default();
+        let target = Target { address, agent_name: agent_name.to_owned() };
+        let answer = self.call(&target, Method::PUT, "/v1/configuration", body.into(), PUSH_PATIENCE).await?;
+        match answer.status {
+            StatusCode::OK => parse(address, &answer),
+            StatusCode::UNPROCESSABLE_ENTITY => Err(AgentError::Refused(Box::new(parse(address, &answer)?))),
+            StatusCode::CONFLICT => {
+                let newest = serde_json::from_slice::<Conflict>(&answer.body);
+                Err(newest.map_or_else(
+                    |_| unexpected(address, &answer),
+                    |conflict| AgentError::Stale { newest: conflict.newest },
+                ))
+            }
+            StatusCode::SERVICE_UNAVAILABLE => Err(AgentError::NotRunning),
+            _ => Err(unexpected(address, &answer)),
+        }
+    }
+
+    /// What the agent knows now.
+    ///
+    /// # Errors
+    /// When the agent cannot be reached.
+    pub async fn report(&self, address: IpAddr, agent_name: &str) -> Result<Report, AgentError> {
+        self.get_report(address, agent_name, "/v1/report", REPORT_PATIENCE).await
+    }
+
+    /// Waits until what the agent knows differs from `known`, at most for `wait` (up to a minute), and
+    /// tells what it is then.
+    ///
+    /// # Errors
+    /// When the agent cannot be reached.
+    pub async fn next_report(
+        &self,
+        address: IpAddr,
+        agent_name: &str,
+        known: &Report,
+        wait: Duration,
+    ) -> Result<Report, AgentError> {
+        let path = format!("/v1/report?known={}&wait={}", known.tag(), wait.as_secs());
+        self.get_report(address, agent_name, &path, wait + REPORT_PATIENCE).await
+    }
+
+    async fn get_report(
+        &self,
+        address: IpAddr,
+        agent_name: &str,
+        path: &str,
+        patience: Duration,
+    ) -> Result<Report, AgentError> {
+        let target = Target { address, agent_name: agent_name.to_owned() };
+        let answer = self.call(&target, Method::GET, path, Bytes::new(), patience).await?;
+        if answer.status == StatusCode::OK { parse(address, &answer) } else { Err(unexpected(address, &answer)) }
+    }
+
+    /// One request, on a kept connection when there is one. All requests may be sent twice, so one that
+    /// dies with a kept connection goes again on a new one.
+    async fn call(
+        &self,
+        target: &Target,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<Answer, AgentError> {
+        let unreachable = |cause: String| AgentError::Unreachable { address: target.address, cause };
+        let trust = self.trust()?;
+        let exchange = async {
+            while let Some(mut connection) = self.take_kept(target, &trust) {
+                if let Ok(answer) = connection.send(target, &method, path, body.clone()).await {
+                    self.keep(target, connection);
+                    return Ok(answer);
+                }
+            }
+            let mut connection = self.connect(target, &trust).await?;
+            let answer = connection.send(target, &method, path, body.clone()).await;
+            // With TLS 1.3 a refused client certificate shows only at the first read.
+            let answer = answer.map_err(|cause| refused_or_unreachable(target.address, &*cause))?;
+            self.keep(target, connection);
+            Ok(answer)
+        };
+        timeout(patience, exchange).await.unwrap_or_else(|_| Err(unreachable("it took too long".to_owned())))
+    }
+
+    async fn connect(&self, target: &Target, trust: &Trust) -> Result<Connection, AgentError> {
+        let address = target.address;
+        let unreachable = |cause: String| AgentError::Unreachable { address, cause };
+        let untrusted = |cause: String| AgentError::Untrusted { address, cause };
+        let name = ServerName::try_from(target.agent_name.clone()).map_err(|error| untrusted(error.to_string()))?;
+        let handshake = async {
+            let stream =
+                TcpStream::connect((address, self.0.port)).await.map_err(|error| unreachable(error.to_string()))?;
+            stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+            let stream = TlsConnector::from(trust.config.clone()).connect(name, stream).await;
+            let stream = stream.map_err(|error| refused_or_unreachable(address, &error))?;
+            hyper::client::conn::http1::handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| unreachable(error.to_string()))
+        };
+        let (sender, driver) = timeout(CONNECT_PATIENCE, handshake)
+            .await
+            .unwrap_or_else(|_| Err(unreachable("it took too long to connect".to_owned())))?;
+        // The driver ends when its connection does; its errors show at the sender.
+        tokio::spawn(driver);
+        Ok(Connection { sender, config: trust.config.clone(), opened: Instant::now() })
+    }
+
+    fn take_kept(&self, target: &Target, trust: &Trust) -> Option<Connection> {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = kept.get_mut(target)?;
+        while let Some(connection) = connections.pop() {
+            if connection.usable(trust) {
+                return Some(connection);
+            }
+        }
+        kept.remove(target);
+        None
+    }
+
+    fn keep(&self, target: &Target, connection: Connection) {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Pods come and go: what they leave behind is forgotten as others are kept.
+        kept.retain(|_, connections| {
+            connections.retain(Connection::alive);
+            !connections.is_empty()
+        });
+        kept.entry(target.clone()).or_default().push(connection);
+    }
+
+    /// The operator's identity, made anew when it or the set of authorities is no longer right.
+    fn trust(&self) -> Result<Trust, AgentError> {
+        let now = Timestamp::now();
+        let set = self.0.authority.current();
+        let mut trust = self.0.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trust) = trust.as_ref().filter(|trust| trust.holds(&set, now)) {
+            return Ok(trust.clone());
+        }
+        let identity = set.issue_operator(now)?;
+        let config = Arc::new(client_config(&identity)?);
+        let made = Trust { set, renewal_time: identity.renewal_time().unwrap_or(now), config };
+        *trust = Some(made.clone());
+        Ok(made)
+    }
+}
+
+impl Trust {
+    fn holds(&self, set: &Arc<AuthoritySet>, now: Timestamp) -> bool {
+        Arc::ptr_eq(&self.set, set) && now < self.renewal_time
+    }
+}
+
+impl Connection {
+    fn alive(&self) -> bool {
+        !self.sender.is_closed() && self.opened.elapsed() < CONNECTION_AGE
+    }
+
+    fn usable(&self, trust: &Trust) -> bool {
+        self.alive() && self.sender.is_ready() && Arc::ptr_eq(&self.config, &trust.config)
+    }
+
+    async fn send(
+        &mut self,
+        target: &Target,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, &target.agent_name)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))?;
+        self.sender.ready().await?;
+        let (head, body) = self.sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, ANSWER_LIMIT).collect().await?.to_bytes();
+        // The driver marks the connection as ready only a moment after the body's end.
+        self.sender.ready().await.ok();
+        Ok(Answer { status: head.status, body })
+    }
+}
+
+fn client_config(identity: &Identity) -> Result<ClientConfig, AuthorityError> {
+    let unreadable = AuthorityError::Unreadable("the operator's certificate cannot be used");
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(identity.bundle.as_bytes()).flatten());
+    let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).flatten().collect();
+    let Ok(key) = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()) else { return Err(unreadable) };
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .and_then(|builder| builder.with_root_certificates(roots).with_client_auth_cert(chain, key))
+        .map_err(|_| unreadable)
+}
+
+/// Tells a handshake that failed for the certificates from a network that failed.
+fn refused_or_unreachable(address: IpAddr, error: &(dyn std::error::Error + 'static)) -> AgentError {
+    let mut source = Some(error);
+    while let Some(cause) = source {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = cause.downcast_ref().or_else(|| inner?.downcast_ref::<rustls::Error>());
+        if let Some(tls) = tls {
+            return AgentError::Untrusted { address, cause: tls.to_string() };
+        }
+        source = cause.source();
+    }
+    AgentError::Unreachable { address, cause: error.to_string() }
+}
+
+fn parse(address: IpAddr, answer: &Answer) -> Result<Report, AgentError> {
+    serde_json::from_slice(&answer.body).map_err(|_| unexpected(address, answer))
+}
+
+fn unexpected(address: IpAddr, answer: &Answer) -> AgentError {
+    let message = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
+    AgentError::Unexpected { address, status: answer.status.as_u16(), message }
+}

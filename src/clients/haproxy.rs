@@ -1,0 +1,278 @@
+//! HAProxy's two sockets: the master's (processes, reload) and the worker's own (marker, statistics),
+//! and what their answers mean. One command for each connection, since an open prompt keeps an *old*
+//! worker alive, and answering.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    time::timeout,
+};
+
+use crate::agent::protocol::{MemberHealth, MemberState};
+
+/// The environment variable that tells which configuration a worker has loaded.
+pub const MARKER: &str = "FAIRWAY_HASH";
+/// An answer that is longer is an error: 4,000 servers are 1.1 MB.
+const ANSWER_LIMIT: u64 = 64 << 20;
+
+/// A socket of HAProxy.
+#[derive(Clone, Debug)]
+pub struct Socket {
+    path: PathBuf,
+    patience: Duration,
+}
+
+impl Socket {
+    /// The socket at `path`; a command that takes longer than `patience` is an error.
+    #[must_use]
+    pub fn new(path: &Path, patience: Duration) -> Self {
+        Self { path: path.to_owned(), patience }
+    }
+
+    /// Sends one command and reads the answer to its end.
+    ///
+    /// # Errors
+    /// When nobody listens, when it takes too long, or when the answer is no text.
+    pub async fn ask(&self, command: &str) -> io::Result<String> {
+        timeout(self.patience, self.exchange(command)).await?
+    }
+
+    /// The marker of the worker that answers; none when it has none.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn marker(&self) -> io::Result<Option<String>> {
+        Ok(parse_marker(&self.ask(&format!("show env {MARKER}")).await?))
+    }
+
+    /// The processes, from the master's socket.
+    ///
+    /// # Errors
+    /// As [`Self::ask`], and when the answer is not understood.
+    pub async fn processes(&self) -> io::Result<Processes> {
+        Processes::parse(&self.ask("show proc").await?).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    }
+
+    /// Reloads, on the master's socket.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn reload(&self) -> io::Result<ReloadAnswer> {
+        Ok(ReloadAnswer::parse(&self.ask("reload").await?))
+    }
+
+    /// The servers by backend, from a worker's socket.
+    ///
+    /// # Errors
+    /// As [`Self::ask`], and when the answer is not understood.
+    pub async fn members(&self) -> io::Result<BTreeMap<String, Vec<MemberHealth>>> {
+        // Any proxy, type 4 (servers), any server.
+        parse_members(&self.ask("show stat -1 4 -1").await?).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    }
+
+    async fn exchange(&self, command: &str) -> io::Result<String> {
+        let mut stream = UnixStream::connect(&self.path).await?;
+        stream.write_all(format!("{command}\n").as_bytes()).await?;
+        // The master goes on waiting for commands until it is told that there are no more.
+        stream.shutdown().await?;
+        let mut answer = String::new();
+        let read = stream.take(ANSWER_LIMIT).read_to_string(&mut answer).await;
+        match read {
+            // A master that re-executes itself may reset the connection instead of closing it.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(answer),
+            Err(error) => Err(error),
+            Ok(length) if length as u64 == ANSWER_LIMIT => Err(io::ErrorKind::FileTooLarge.into()),
+            Ok(_) => Ok(answer),
+        }
+    }
+}
+
+/// What `show proc` tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Processes {
+    /// The master's process id, as seen in its own container.
+    pub master: i32,
+    /// Reloads that failed since the last that did not.
+    pub failed: u64,
+    /// The current workers.
+    pub workers: Vec<i32>,
+    /// The reloads that the oldest of the old workers has outlived; 0 without any.
+    pub oldest: usize,
+}
+
+impl Processes {
+    fn parse(answer: &str) -> Option<Self> {
+        let mut processes = Self { master: 0, failed: 0, workers: Vec::new(), oldest: 0 };
+        let mut current = true;
+        for line in answer.lines() {
+            current &= !line.starts_with("# old workers");
+            let mut words = line.split_ascii_whitespace();
+            let Some(pid) = words.next().and_then(|word| word.parse().ok()) else { continue };
+            match words.next()? {
+                "master" => {
+                    processes.master = pid;
+                    processes.failed = line.split_once("[failed: ")?.1.split_once(']')?.0.parse().ok()?;
+                }
+                "worker" if current => processes.workers.push(pid),
+                "worker" => processes.oldest = processes.oldest.max(words.next()?.parse().ok()?),
+                _ => {}
+            }
+        }
+        (processes.master > 0).then_some(processes)
+    }
+}
+
+/// What `reload` answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReloadAnswer {
+    /// Nothing, as 2.6 does for success and failure alike.
+    Silent,
+    /// The new worker runs.
+    Success,
+    /// It does not, with HAProxy's log.
+    Failure(String),
+}
+
+impl ReloadAnswer {
+    fn parse(answer: &str) -> Self {
+        let (first, rest) = answer.split_once('\n').unwrap_or((answer, ""));
+        match first.trim() {
+            "Success=1" => Self::Success,
+            "Success=0" => Self::Failure(rest.trim_start_matches("--").trim().to_owned()),
+            _ => Self::Silent,
+        }
+    }
+}
+
+fn parse_marker(answer: &str) -> Option<String> {
+    let value = answer.lines().find_map(|line| line.strip_prefix(MARKER)?.strip_prefix('='))?;
+    Some(value.to_owned())
+}
+
+/// Strict in what is needed: a missing column is no answer, a missing field neither.
+fn parse_members(csv: &str) -> Option<BTreeMap<String, Vec<MemberHealth>>> {
+    let mut lines = csv.lines();
+    let header = fields(lines.next()?.strip_prefix("# ")?);
+    let column = |name: &str| header.iter().position(|field| field == name);
+    let (pool, name, kind) = (column("pxname")?, column("svname")?, column("type")?);
+    let (status, weight, check) = (column("status")?, column("weight")?, column("check_status")?);
+    let mut pools: BTreeMap<String, Vec<MemberHealth>> = BTreeMap::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let row = fields(line);
+        if row.get(kind)? != "2" {
+            continue;
+        }
+        pools.entry(row.get(pool)?.clone()).or_default().push(MemberHealth {
+            name: row.get(name)?.clone(),
+            state: member_state(row.get(status)?),
+            weight: row.get(weight)?.parse().ok()?,
+            // `* ` marks a check that is under way.
+            check: row.get(check)?.trim_start_matches("* ").to_owned(),
+        });
+    }
+    Some(pools)
+}
+
+/// `UP 1/3` is up and failing, `MAINT (via a/b)` follows another.
+fn member_state(status: &str) -> MemberState {
+    match status.split_ascii_whitespace().next() {
+        Some("UP") => MemberState::Up,
+        Some("DOWN") => MemberState::Down,
+        Some("DRAIN" | "NOLB") => MemberState::Drain,
+        Some("MAINT") => MemberState::Maintenance,
+        Some("no") => MemberState::NoMonitor,
+        _ => MemberState::Unknown,
+    }
+}
+
+/// Splits a CSV line; a quote within quotes is doubled.
+fn fields(line: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let (mut quoted, mut characters) = (false, line.chars().peekable());
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                characters.next();
+                fields.last_mut().into_iter().for_each(|field| field.push('"'));
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            _ => fields.last_mut().into_iter().for_each(|field| field.push(character)),
+        }
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[test]
+    fn processes_are_read() {
+        let answer = "#<PID>          <type>          <reloads>       <uptime>        <version>\n\
+            2863            master          1 [failed: 1]   0d00h00m01s     2.6.12\n\
+            # workers\n2866            worker          1               0d00h00m01s     2.6.12\n\
+            # old workers\n2860            worker          3               0d00h01m01s     2.6.12\n# programs\n";
+        assert_eq!(
+            Processes::parse(answer),
+            Some(Processes { master: 2863, failed: 1, workers: vec![2866], oldest: 3 })
+        );
+        assert_eq!(Processes::parse("Unknown command\n"), None);
+    }
+
+    #[rstest]
+    #[case("\n", ReloadAnswer::Silent)]
+    #[case("", ReloadAnswer::Silent)]
+    #[case("Success=1\n--\n", ReloadAnswer::Success)]
+    #[case("Success=0\n--\n[ALERT] no\n", ReloadAnswer::Failure("[ALERT] no".to_owned()))]
+    fn reload_answers(#[case] answer: &str, #[case] expected: ReloadAnswer) {
+        assert_eq!(ReloadAnswer::parse(answer), expected);
+    }
+
+    #[rstest]
+    #[case("FAIRWAY_HASH=abc\n\n", Some("abc"))]
+    #[case("Variable not found\n", None)]
+    #[case("FAIRWAY_HASHES=abc\n", None)]
+    fn markers(#[case] answer: &str, #[case] expected: Option<&str>) {
+        assert_eq!(parse_marker(answer).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case("UP", MemberState::Up)]
+    #[case("UP 2/3", MemberState::Up)]
+    #[case("DOWN 1/2", MemberState::Down)]
+    #[case("DRAIN", MemberState::Drain)]
+    #[case("MAINT (via a/b)", MemberState::Maintenance)]
+    #[case("no check", MemberState::NoMonitor)]
+    #[case("", MemberState::Unknown)]
+    fn states(#[case] status: &str, #[case] expected: MemberState) {
+        assert_eq!(member_state(status), expected);
+    }
+
+    #[test]
+    fn members_are_read_by_the_names_of_the_columns() {
+        let csv = "# pxname,svname,status,weight,type,check_status,last_chk,\n\
+            web,FRONTEND,OPEN,,0,,,\nweb,s1,UP,100,2,* L4OK,\"a, \"\"b\"\"\",\nweb,s2,no check,1,2,,,\n\n";
+        let pools = parse_members(csv).expect("understood");
+        let member = |name: &str, state, weight, check: &str| MemberHealth {
+            name: name.to_owned(),
+            state,
+            weight,
+            check: check.to_owned(),
+        };
+        let expected = vec![member("s1", MemberState::Up, 100, "L4OK"), member("s2", MemberState::NoMonitor, 1, "")];
+        assert_eq!(pools, BTreeMap::from([("web".to_owned(), expected)]));
+        assert_eq!(parse_members("# pxname,svname\n"), None);
+        assert_eq!(parse_members("# pxname,svname,status,weight,type,check_status\nweb,s1,UP\n"), None);
+        assert_eq!(fields("a,\"b,\"\"c\"\"\",").as_slice(), ["a", "b,\"c\"", ""]);
+    }
+}

@@ -1,0 +1,78 @@
+//! What is remembered of each owned object: the little that a plan depends on. Pure.
+
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::{ResourceExt, api::DynamicObject};
+use serde::de::DeserializeOwned;
+
+use super::{names, world::Pins};
+use crate::api::{Address, AddressKind, ConfigurationStatus};
+
+/// What is remembered of an owned object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// What a configuration Secret says that it holds.
+    Configuration(ConfigurationStatus),
+    /// The public half of an agents' certificate: `tls.crt` and `ca.crt`.
+    Identity {
+        /// PEM.
+        certificate: Vec<u8>,
+        /// PEM.
+        bundle: Vec<u8>,
+    },
+    /// What a Deployment's pods were made from.
+    Pods(Pins),
+    /// Where a Service is reached.
+    Service(Vec<Address>),
+    /// Nothing that matters.
+    Nothing,
+}
+
+/// What to remember of an object.
+pub(super) fn fact(object: &DynamicObject) -> Fact {
+    let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
+    let fact = match kind {
+        "Secret" => configuration(object).or_else(|| identity(object)),
+        "Deployment" => pins(object).map(Fact::Pods),
+        "Service" => typed(object).map(|service| Fact::Service(addresses(&service))),
+        _ => None,
+    };
+    fact.unwrap_or(Fact::Nothing)
+}
+
+fn configuration(object: &DynamicObject) -> Option<Fact> {
+    let hash = object.annotations().get(names::HASH_ANNOTATION)?.clone();
+    let sequence = object.annotations().get(names::SEQUENCE_ANNOTATION)?.parse().ok()?;
+    Some(Fact::Configuration(ConfigurationStatus { hash, sequence }))
+}
+
+fn identity(object: &DynamicObject) -> Option<Fact> {
+    let data = typed::<Secret>(object)?.data?;
+    let part = |name: &str| data.get(name).map(|part| part.0.clone());
+    Some(Fact::Identity { certificate: part("tls.crt")?, bundle: part("ca.crt")? })
+}
+
+fn pins(object: &DynamicObject) -> Option<Pins> {
+    serde_json::from_str(object.annotations().get(names::PINS_ANNOTATION)?).ok()
+}
+
+fn addresses(service: &Service) -> Vec<Address> {
+    let ip = |value: &String| Address { kind: AddressKind::IPAddress, value: value.clone() };
+    let ingress = service.status.iter().flat_map(|status| &status.load_balancer).flat_map(|balancer| &balancer.ingress);
+    let outside: Vec<Address> = ingress
+        .flatten()
+        .filter_map(|ingress| match (&ingress.ip, &ingress.hostname) {
+            (Some(address), _) => Some(ip(address)),
+            (None, Some(name)) => Some(Address { kind: AddressKind::Hostname, value: name.clone() }),
+            (None, None) => None,
+        })
+        .collect();
+    if !outside.is_empty() {
+        return outside;
+    }
+    let inside = service.spec.iter().flat_map(|spec| &spec.cluster_ips).flatten();
+    inside.filter(|address| *address != "None" && !address.is_empty()).map(ip).collect()
+}
+
+fn typed<K: DeserializeOwned>(object: &DynamicObject) -> Option<K> {
+    serde_json::from_value(serde_json::to_value(object).ok()?).ok()
+}

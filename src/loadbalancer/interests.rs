@@ -1,0 +1,146 @@
+//! Which load balancers a change elsewhere is for, so that it costs the same in a fleet of ten thousand
+//! as in a fleet of one. Nothing here does I/O.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use kube::runtime::reflector::ObjectRef;
+
+use crate::{api::LoadBalancer, reconcile::Key};
+
+/// Something in the cluster that a load balancer names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Interest {
+    /// A class.
+    Class(String),
+    /// A Secret with a certificate.
+    Secret(Key),
+    /// A Service.
+    Service(Key),
+}
+
+/// Who is interested in what.
+#[derive(Debug, Default)]
+pub(super) struct Interests(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_resource: HashMap<ObjectRef<LoadBalancer>, Vec<Interest>>,
+    by_interest: HashMap<Interest, HashSet<ObjectRef<LoadBalancer>>>,
+}
+
+impl Interests {
+    /// Notes all that a load balancer is interested in from now on.
+    pub(super) fn set(&self, resource: &ObjectRef<LoadBalancer>, interests: Vec<Interest>) {
+        let mut known = self.lock();
+        if known.by_resource.get(resource) == Some(&interests) {
+            return;
+        }
+        known.remove(resource);
+        if interests.is_empty() {
+            return;
+        }
+        for interest in &interests {
+            known.by_interest.entry(interest.clone()).or_default().insert(resource.clone());
+        }
+        known.by_resource.insert(resource.clone(), interests);
+    }
+
+    /// Forgets a load balancer that is gone.
+    pub(super) fn forget(&self, resource: &ObjectRef<LoadBalancer>) {
+        self.lock().remove(resource);
+    }
+
+    /// The load balancers that are interested.
+    pub(super) fn of(&self, interest: &Interest) -> Vec<ObjectRef<LoadBalancer>> {
+        self.lock().by_interest.get(interest).into_iter().flatten().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn remove(&mut self, resource: &ObjectRef<LoadBalancer>) {
+        for interest in self.by_resource.remove(resource).unwrap_or_default() {
+            if let Some(interested) = self.by_interest.get_mut(&interest) {
+                interested.remove(resource);
+                if interested.is_empty() {
+                    self.by_interest.remove(&interest);
+                }
+            }
+        }
+    }
+}
+
+/// The names of objects by what they belong to: pods by load balancer, endpoint slices by Service.
+#[derive(Debug, Default)]
+pub(super) struct Groups(RwLock<BTreeMap<Key, BTreeSet<String>>>);
+
+impl Groups {
+    /// Moves an object from one group to another, where it is in one.
+    pub(super) fn moved(&self, namespace: &str, name: &str, from: Option<&str>, to: Option<&str>) {
+        if from == to {
+            return;
+        }
+        let mut groups = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let key = |group: &str| Key { namespace: namespace.to_owned(), name: group.to_owned() };
+        if let Some(from) = from
+            && let Some(members) = groups.get_mut(&key(from))
+        {
+            members.remove(name);
+            if members.is_empty() {
+                groups.remove(&key(from));
+            }
+        }
+        if let Some(to) = to {
+            groups.entry(key(to)).or_default().insert(name.to_owned());
+        }
+    }
+
+    /// The names of a group's objects.
+    pub(super) fn of(&self, namespace: &str, group: &str) -> Vec<String> {
+        let key = Key { namespace: namespace.to_owned(), name: group.to_owned() };
+        let groups = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        groups.get(&key).into_iter().flatten().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key { namespace: "customer".to_owned(), name: name.to_owned() }
+    }
+
+    #[test]
+    fn a_change_is_for_those_who_are_interested_now() {
+        let interests = Interests::default();
+        let (shop, blog) = (ObjectRef::new("shop").within("customer"), ObjectRef::new("blog").within("customer"));
+        let secret = Interest::Secret(key("tls"));
+        interests.set(&shop, vec![secret.clone(), Interest::Class("gold".to_owned())]);
+        interests.set(&blog, vec![secret.clone()]);
+        assert_eq!(interests.of(&secret).len(), 2);
+        assert_eq!(interests.of(&Interest::Service(key("tls"))), []);
+        interests.set(&shop, vec![]);
+        assert_eq!(interests.of(&secret), std::slice::from_ref(&blog));
+        interests.forget(&blog);
+        assert_eq!(interests.of(&secret), []);
+    }
+
+    #[test]
+    fn a_group_holds_what_is_in_it_now() {
+        let groups = Groups::default();
+        groups.moved("customer", "pod-a", None, Some("shop"));
+        groups.moved("customer", "pod-b", None, Some("shop"));
+        groups.moved("customer", "pod-a", Some("shop"), Some("blog"));
+        assert_eq!(groups.of("customer", "shop"), ["pod-b"]);
+        groups.moved("customer", "pod-b", Some("shop"), None);
+        assert_eq!(groups.of("customer", "shop"), Vec::<String>::new());
+        assert_eq!(groups.of("other", "blog"), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,47 @@
+//! The names and labels of what is made for a load balancer. Pure.
+
+use std::collections::BTreeMap;
+
+/// The name of the Deployment, Service, `ServiceAccount`, `PodDisruptionBudget` and `NetworkPolicy`.
+pub(super) fn child(load_balancer: &str) -> String {
+    format!("{load_balancer}-lb")
+}
+
+/// The name of the Secret that pods boot from.
+pub(super) fn configuration_secret(load_balancer: &str) -> String {
+    format!("{load_balancer}-lb-configuration")
+}
+
+/// The name of the Secret with the agents' certificate.
+pub(super) fn identity_secret(load_balancer: &str) -> String {
+    format!("{load_balancer}-lb-identity")
+}
+
+/// On pods: which load balancer they belong to.
+pub(super) const LOAD_BALANCER_LABEL: &str = "fairway.dev/loadbalancer";
+/// On the configuration Secret: the hash of what it holds.
+pub(super) const HASH_ANNOTATION: &str = "fairway.dev/configuration-hash";
+/// On the configuration Secret: the sequence of what it holds.
+pub(super) const SEQUENCE_ANNOTATION: &str = "fairway.dev/configuration-sequence";
+/// On the Deployment: what its pod template was made from.
+pub(super) const PINS_ANNOTATION: &str = "fairway.dev/pod-template";
+
+/// The labels that select a load balancer's pods. They never change: a Deployment's selector can't.
+pub(super) fn selector(load_balancer: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(LOAD_BALANCER_LABEL.to_owned(), load_balancer.to_owned())])
+}
+
+/// The labels of a load balancer's pods.
+pub(super) fn pod_labels(load_balancer: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(load_balancer);
+    for (key, value) in [
+        ("app.kubernetes.io/name", "haproxy"),
+        ("app.kubernetes.io/component", "loadbalancer"),
+        ("app.kubernetes.io/instance", load_balancer),
+        ("app.kubernetes.io/managed-by", "fairway"),
+        ("app.kubernetes.io/part-of", "fairway"),
+    ] {
+        labels.insert(key.to_owned(), value.to_owned());
+    }
+    labels
+}

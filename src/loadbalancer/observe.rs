@@ -1,0 +1,134 @@
+//! What is read, and what gives a load balancer a turn. The only place of the family that reads.
+
+mod cluster;
+mod convert;
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
+
+pub(super) use self::cluster::Observer;
+use super::{
+    Error, Fact, LoadBalancers,
+    interests::Interest,
+    names,
+    plan::{self, objects::read_configuration},
+    world::{CertificateSecret, Identity, Replica, ServiceWorld, World},
+};
+use crate::{
+    agent::protocol::{Configuration, agent_name},
+    api::LoadBalancer,
+    authority::needs_renewal,
+    reconcile::{Key, Owned},
+};
+
+impl LoadBalancers {
+    /// Reads all that a plan may depend on.
+    pub(super) async fn observe_world(&self, resource: &LoadBalancer, owned: &[Owned<Fact>]) -> Result<World, Error> {
+        let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
+        // Before anything is read, so that a change right after the reading leads to another turn.
+        let interests = interests(resource, &namespace);
+        self.observer.interests.set(&ObjectRef::new(&name).within(&namespace), interests);
+
+        let mut world = World {
+            class: resource.spec.class_name.as_deref().and_then(|class| self.observer.class(class)),
+            certificates: self.certificates(resource, &namespace).await?,
+            services: self.services(resource, &namespace),
+            installation: self.observer.installation.clone(),
+            ..World::default()
+        };
+        self.remember(&mut world, owned);
+        world.replicas = self.replicas(&namespace, &name).await;
+        if world.configuration.is_some() && plan::needs_last_good(resource, &world) {
+            world.last_good = self.last_good(&namespace, &name).await?;
+        }
+        Ok(world)
+    }
+
+    /// What owned objects tell.
+    fn remember(&self, world: &mut World, owned: &[Owned<Fact>]) {
+        for object in owned.iter().filter(|object| !object.deleting) {
+            match &*object.fact {
+                Fact::Configuration(configuration) => world.configuration = Some(configuration.clone()),
+                Fact::Identity { certificate, bundle } => {
+                    let authorities = self.authority.current();
+                    let renew = needs_renewal(certificate, bundle, &authorities, Timestamp::now());
+                    world.identity = Some(Identity { renew: renew.map(|why| why.to_string()) });
+                }
+                Fact::Pods(pins) => world.pins = Some(pins.clone()),
+                Fact::Service(addresses) => world.service_addresses.clone_from(addresses),
+                Fact::Nothing => {}
+            }
+        }
+    }
+
+    /// The Secrets that listeners name; read once for each version that the watch has told of.
+    async fn certificates(
+        &self,
+        resource: &LoadBalancer,
+        namespace: &str,
+    ) -> Result<BTreeMap<String, CertificateSecret>, Error> {
+        let named = resource.spec.listeners.iter().flat_map(|listener| &listener.certificates);
+        let mut found = BTreeMap::new();
+        for name in named.map(|certificate| &certificate.secret_name) {
+            if found.contains_key(name) {
+                continue;
+            }
+            if let Some(secret) = self.observer.certificate(&self.client, namespace, name).await? {
+                found.insert(name.clone(), secret);
+            }
+        }
+        Ok(found)
+    }
+
+    fn services(&self, resource: &LoadBalancer, namespace: &str) -> BTreeMap<String, ServiceWorld> {
+        let named = resource.spec.pools.iter().flat_map(|pool| &pool.services);
+        named
+            .filter_map(|service| Some((service.name.clone(), self.observer.service(namespace, &service.name)?)))
+            .collect()
+    }
+
+    /// The pods, and what their agents answer; all are asked at the same time.
+    async fn replicas(&self, namespace: &str, name: &str) -> Vec<Replica> {
+        let agent = agent_name(namespace, name);
+        let asked = self.observer.pods(namespace, name).into_iter().map(|mut replica| {
+            let agent = &agent;
+            async move {
+                if let Some(address) = replica.address.filter(|_| !replica.deleting) {
+                    replica.report = Some(self.ask(address, agent).await);
+                }
+                replica
+            }
+        });
+        join_all(asked).await
+    }
+
+    async fn ask(&self, address: IpAddr, agent: &str) -> Result<crate::agent::protocol::Report, String> {
+        self.agents.report(address, agent).await.map_err(|error| error.to_string())
+    }
+
+    async fn last_good(&self, namespace: &str, name: &str) -> Result<Option<Configuration>, Error> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let name = names::configuration_secret(name);
+        let secret = api
+            .get_opt(&name)
+            .await
+            .map_err(|source| Error::Kubernetes { act: format!("read Secret {name}"), source })?;
+        Ok(secret.and_then(|secret| read_configuration(&secret.data?)))
+    }
+}
+
+fn interests(resource: &LoadBalancer, namespace: &str) -> Vec<Interest> {
+    let key = |name: &str| Key { namespace: namespace.to_owned(), name: name.to_owned() };
+    let spec = &resource.spec;
+    let classes = spec.class_name.iter().cloned().map(Interest::Class);
+    let secrets = spec.listeners.iter().flat_map(|listener| &listener.certificates);
+    let services = spec.pools.iter().flat_map(|pool| &pool.services);
+    classes
+        .chain(secrets.map(|certificate| Interest::Secret(key(&certificate.secret_name))))
+        .chain(services.map(|service| Interest::Service(key(&service.name))))
+        .collect()
+}

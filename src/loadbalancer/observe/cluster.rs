@@ -1,0 +1,183 @@
+//! What is known of the cluster, kept up to date by watches that keep only what a plan needs, and which
+//! load balancers a change is for.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::{reflector::ObjectRef, watcher},
+};
+
+use super::convert::{self, KnownPod, KnownSlice};
+use crate::{
+    api::{LoadBalancer, LoadBalancerClass, LoadBalancerClassSpec},
+    loadbalancer::{
+        Error,
+        interests::{Groups, Interest, Interests},
+        names::LOAD_BALANCER_LABEL,
+        world::{CertificateSecret, Installation, Replica, ServicePortWorld, ServiceWorld},
+    },
+    reconcile::{Cache, Changed, Key, Scope, Trigger, cache},
+    telemetry::Metrics,
+};
+
+/// What is known of the cluster.
+pub(in crate::loadbalancer) struct Observer {
+    pub(in crate::loadbalancer) installation: Installation,
+    pub(in crate::loadbalancer) interests: Arc<Interests>,
+    classes: Cache<LoadBalancerClassSpec>,
+    /// The resource version of each Secret of type `kubernetes.io/tls`.
+    secrets: Cache<String>,
+    /// What was read of those that are named, by the version that was read.
+    certificates: Arc<Mutex<HashMap<Key, (String, CertificateSecret)>>>,
+    services: Cache<Vec<ServicePortWorld>>,
+    slices: Cache<KnownSlice>,
+    slices_of: Arc<Groups>,
+    pods: Cache<KnownPod>,
+    pods_of: Arc<Groups>,
+}
+
+type Triggers = Vec<Trigger<LoadBalancer>>;
+
+impl Observer {
+    /// What is known of the cluster, and what gives load balancers a turn when it changes.
+    pub(in crate::loadbalancer) fn new(
+        client: &Client,
+        scope: &Scope,
+        installation: Installation,
+        metrics: &Metrics,
+    ) -> (Self, Triggers) {
+        let everything = watcher::Config::default();
+        let interests = Arc::new(Interests::default());
+
+        let (classes, feed) = cache::cluster(client, &everything, metrics, |class: LoadBalancerClass| class.spec);
+        let class = interested(&interests, |key| Interest::Class(key.name.clone()));
+        let mut triggers: Triggers = vec![feed.triggers(class)];
+
+        let of_tls = watcher::Config::default().fields("type=kubernetes.io/tls");
+        let version = |secret: PartialObjectMeta<Secret>| secret.resource_version().unwrap_or_default();
+        let (secrets, feed) = cache::namespaced(client, scope, &of_tls, metrics, version);
+        let certificates = Arc::new(Mutex::new(HashMap::new()));
+        let (read, secret) = (Arc::clone(&certificates), interested(&interests, |key| Interest::Secret(key.clone())));
+        triggers.push(feed.triggers(move |changed: Changed<String>| {
+            read.lock().unwrap_or_else(PoisonError::into_inner).remove(&changed.key);
+            secret(changed)
+        }));
+
+        let (services, feed) = cache::namespaced(client, scope, &everything, metrics, convert::service_ports);
+        triggers.push(feed.triggers(interested(&interests, |key| Interest::Service(key.clone()))));
+
+        let (slices, feed) = cache::namespaced(client, scope, &everything, metrics, convert::slice);
+        let slices_of = Arc::new(Groups::default());
+        triggers.push(feed.triggers(slices_changed(&interests, &slices_of)));
+
+        let ours = watcher::Config::default().labels(LOAD_BALANCER_LABEL);
+        let (pods, feed) = cache::namespaced(client, scope, &ours, metrics, convert::pod);
+        let pods_of = Arc::new(Groups::default());
+        triggers.push(feed.triggers(pods_changed(&pods_of)));
+
+        let observer = Self {
+            installation,
+            interests,
+            classes,
+            secrets,
+            certificates,
+            services,
+            slices,
+            slices_of,
+            pods,
+            pods_of,
+        };
+        (observer, triggers)
+    }
+
+    pub(super) fn class(&self, name: &str) -> Option<LoadBalancerClassSpec> {
+        self.classes.get("", name).map(|class| LoadBalancerClassSpec::clone(&class))
+    }
+
+    /// A Service and its endpoints; none when there is no such Service.
+    pub(super) fn service(&self, namespace: &str, name: &str) -> Option<ServiceWorld> {
+        let ports = self.services.get(namespace, name)?;
+        let slices = self.slices_of.of(namespace, name);
+        let endpoints = slices.iter().filter_map(|slice| self.slices.get(namespace, slice));
+        Some(ServiceWorld {
+            ports: ports.to_vec(),
+            endpoints: endpoints.flat_map(|slice| slice.endpoints.clone()).collect(),
+        })
+    }
+
+    /// The pods of a load balancer, by name.
+    pub(super) fn pods(&self, namespace: &str, load_balancer: &str) -> Vec<Replica> {
+        let names = self.pods_of.of(namespace, load_balancer);
+        names.iter().filter_map(|name| Some(self.pods.get(namespace, name)?.replica.clone())).collect()
+    }
+
+    /// A Secret of type `kubernetes.io/tls`; none when there is no such Secret.
+    pub(super) async fn certificate(
+        &self,
+        client: &Client,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<CertificateSecret>, Error> {
+        let Some(version) = self.secrets.get(namespace, name) else { return Ok(None) };
+        let key = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        if let Some((read, secret)) = self.certificates.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && *read == *version
+        {
+            return Ok(Some(secret.clone()));
+        }
+        let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+        let found = api
+            .get_opt(name)
+            .await
+            .map_err(|source| Error::Kubernetes { act: format!("read Secret {name}"), source })?;
+        let Some(secret) = found else { return Ok(None) };
+        let version = secret.resource_version().unwrap_or_default();
+        let secret = convert::certificate(secret);
+        let mut certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        certificates.insert(key, (version, secret.clone()));
+        Ok(Some(secret))
+    }
+}
+
+/// The load balancers that are interested in what has changed.
+fn interested<V>(
+    interests: &Arc<Interests>,
+    interest: impl Fn(&Key) -> Interest + Send + 'static,
+) -> impl Fn(Changed<V>) -> Vec<ObjectRef<LoadBalancer>> + Send + 'static {
+    let interests = Arc::clone(interests);
+    move |changed| interests.of(&interest(&changed.key))
+}
+
+fn slices_changed(
+    interests: &Arc<Interests>,
+    groups: &Arc<Groups>,
+) -> impl Fn(Changed<KnownSlice>) -> Vec<ObjectRef<LoadBalancer>> + Send + 'static {
+    let (interests, groups) = (Arc::clone(interests), Arc::clone(groups));
+    move |Changed { key, before, now }| {
+        let service = |slice: &Option<Arc<KnownSlice>>| slice.as_ref().map(|slice| slice.service.clone());
+        let (from, to) = (service(&before), service(&now));
+        groups.moved(&key.namespace, &key.name, from.as_deref(), to.as_deref());
+        let mut services = vec![from, to];
+        services.dedup();
+        let interest = |service| Interest::Service(Key { namespace: key.namespace.clone(), name: service });
+        services.into_iter().flatten().flat_map(|service| interests.of(&interest(service))).collect()
+    }
+}
+
+fn pods_changed(groups: &Arc<Groups>) -> impl Fn(Changed<KnownPod>) -> Vec<ObjectRef<LoadBalancer>> + Send + 'static {
+    let groups = Arc::clone(groups);
+    move |Changed { key, before, now }| {
+        let load_balancer = |pod: &Option<Arc<KnownPod>>| pod.as_ref().map(|pod| pod.load_balancer.clone());
+        let (from, to) = (load_balancer(&before), load_balancer(&now));
+        groups.moved(&key.namespace, &key.name, from.as_deref(), to.as_deref());
+        let mut affected = vec![from, to];
+        affected.dedup();
+        affected.into_iter().flatten().map(|name| ObjectRef::new(&name).within(&key.namespace)).collect()
+    }
+}

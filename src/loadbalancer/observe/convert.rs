@@ -1,0 +1,112 @@
+//! From Kubernetes' objects to the little that a plan needs of them. Pure.
+
+use std::net::IpAddr;
+
+use k8s_openapi::api::{
+    core::v1::{ContainerStatus, Pod, Secret, Service},
+    discovery::v1::EndpointSlice,
+};
+use kube::ResourceExt;
+
+use crate::loadbalancer::{
+    names::LOAD_BALANCER_LABEL,
+    world::{CertificateSecret, Endpoint, Replica, ServicePortWorld},
+};
+
+/// What Kubernetes says of a container on its way; nothing that a user has to know.
+const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+
+/// A pod, and the load balancer that it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct KnownPod {
+    pub(super) load_balancer: String,
+    pub(super) replica: Replica,
+}
+
+/// An endpoint slice, and the Service that it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct KnownSlice {
+    pub(super) service: String,
+    pub(super) endpoints: Vec<Endpoint>,
+}
+
+pub(super) fn pod(pod: Pod) -> KnownPod {
+    let load_balancer = pod.labels().get(LOAD_BALANCER_LABEL).cloned().unwrap_or_default();
+    let (name, deleting) = (pod.name_any(), pod.metadata.deletion_timestamp.is_some());
+    let node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
+    let status = pod.status.unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    let is = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
+    let unschedulable = is("PodScheduled").filter(|condition| condition.status == "False");
+    let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let waiting =
+        unschedulable.and_then(|condition| condition.message.clone()).or_else(|| containers.filter_map(waits).next());
+    // A pod that has ended keeps its address for a while, but nothing answers there.
+    let ended = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+    KnownPod {
+        load_balancer,
+        replica: Replica {
+            pod: name,
+            node,
+            address: status.pod_ip.and_then(|address| address.parse().ok()).filter(|_| !ended),
+            node_address: status.host_ip.and_then(|address| address.parse().ok()),
+            ready: is("Ready").is_some_and(|condition| condition.status == "True"),
+            deleting: deleting || ended,
+            waiting: waiting.unwrap_or_default(),
+            report: None,
+        },
+    }
+}
+
+fn waits(container: &ContainerStatus) -> Option<String> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref()?;
+    if ON_ITS_WAY.contains(&reason) {
+        return None;
+    }
+    Some(match &waiting.message {
+        Some(message) => format!("{reason}: {message}"),
+        None => reason.to_owned(),
+    })
+}
+
+/// The endpoints that take traffic: ready, and not on their way out.
+pub(super) fn slice(slice: EndpointSlice) -> KnownSlice {
+    let service = slice.labels().get("kubernetes.io/service-name").cloned().unwrap_or_default();
+    let ports: Vec<(String, u16)> = slice
+        .ports
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP")
+        .filter_map(|port| Some((port.name.unwrap_or_default(), u16::try_from(port.port?).ok()?)))
+        .collect();
+    let takes_traffic = |conditions: &k8s_openapi::api::discovery::v1::EndpointConditions| {
+        conditions.ready.unwrap_or(true) && !conditions.terminating.unwrap_or(false)
+    };
+    let endpoints = slice
+        .endpoints
+        .into_iter()
+        .filter(|endpoint| endpoint.conditions.as_ref().is_none_or(takes_traffic))
+        .flat_map(|endpoint| endpoint.addresses)
+        .filter_map(|address| address.parse::<IpAddr>().ok())
+        .flat_map(|address| {
+            ports.iter().map(move |(name, port)| Endpoint { port_name: name.clone(), address, port: *port })
+        })
+        .collect();
+    KnownSlice { service, endpoints }
+}
+
+pub(super) fn service_ports(service: Service) -> Vec<ServicePortWorld> {
+    let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
+    ports
+        .into_iter()
+        .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP")
+        .map(|port| ServicePortWorld { name: port.name.unwrap_or_default(), number: port.port })
+        .collect()
+}
+
+pub(super) fn certificate(secret: Secret) -> CertificateSecret {
+    let mut data = secret.data.unwrap_or_default();
+    let mut part = |name: &str| data.remove(name).map(|part| part.0);
+    CertificateSecret { certificate: part("tls.crt"), key: part("tls.key") }
+}

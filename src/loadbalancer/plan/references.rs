@@ -1,0 +1,181 @@
+//! What a spec names in the cluster: certificates and Services. What can't be used is told, and what
+//! served until now serves on in its place. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    certificate::{CertificateError, pem_file},
+    parse::{Pool, Spec},
+};
+use crate::{
+    agent::protocol::{Configuration, MAIN_FILE},
+    api::{ServiceMembers, ServicePort},
+    loadbalancer::{config::Server, world::World},
+};
+
+/// Something that the spec names and that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReferenceError {
+    /// There is no such class.
+    #[error(
+        "there is no LoadBalancerClass {0:?}: create it or correct spec.className; until then the pods stay as they are"
+    )]
+    ClassNotFound(String),
+    /// There is no such Secret.
+    #[error(
+        "there is no Secret {0:?} of type kubernetes.io/tls in this namespace: create it or correct the name; until then what served before serves on"
+    )]
+    SecretNotFound(String),
+    /// The Secret can't be used.
+    #[error("Secret {0:?} {1}: mend it; until then what served before serves on")]
+    InvalidCertificate(String, CertificateError),
+    /// There is no such Service.
+    #[error(
+        "there is no Service {0:?} in this namespace: create it or correct the name; until then the members known before stay"
+    )]
+    ServiceNotFound(String),
+    /// The Service has no such port.
+    #[error("Service {0:?} has no port {1}: it has {2}")]
+    ServicePortNotFound(String, String, String),
+    /// It is not clear which port is meant.
+    #[error("Service {0:?} has several ports ({1}): say which one in port")]
+    ServicePortUnclear(String, String),
+}
+
+impl ReferenceError {
+    /// For condition and event.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::ClassNotFound(_) => "ClassNotFound",
+            Self::SecretNotFound(_) => "SecretNotFound",
+            Self::InvalidCertificate(..) => "InvalidCertificate",
+            Self::ServiceNotFound(_) => "ServiceNotFound",
+            Self::ServicePortNotFound(..) | Self::ServicePortUnclear(..) => "ServicePortNotFound",
+        }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct References {
+    /// PEM files by Secret name; a Secret that can't be used and never could is not in it.
+    pub certificates: BTreeMap<String, String>,
+    /// Servers by pool name.
+    pub servers: BTreeMap<String, Vec<Server>>,
+    /// What can't be used.
+    pub errors: Vec<ReferenceError>,
+}
+
+/// The name of the file with a Secret's certificate.
+#[must_use]
+pub fn certificate_file(secret: &str) -> String {
+    format!("certificate-{secret}.pem")
+}
+
+/// Looks up all that the spec names.
+#[must_use]
+pub fn resolve(spec: &Spec, class_name: Option<&str>, world: &World) -> References {
+    let mut references = References::default();
+    if let (Some(name), None) = (class_name, &world.class) {
+        references.errors.push(ReferenceError::ClassNotFound(name.to_owned()));
+    }
+    let secrets: BTreeSet<&String> = spec.listeners.iter().flat_map(|listener| &listener.certificates).collect();
+    for name in secrets {
+        match certificate(name, world) {
+            Ok(file) => {
+                references.certificates.insert(name.clone(), file);
+            }
+            Err(error) => {
+                references.errors.push(error);
+                let kept = world.last_good.as_ref().and_then(|good| good.files.get(&certificate_file(name)));
+                if let Some(file) = kept {
+                    references.certificates.insert(name.clone(), file.clone());
+                }
+            }
+        }
+    }
+    for pool in &spec.pools {
+        let servers = pool_servers(pool, world, &mut references.errors);
+        references.servers.insert(pool.name.clone(), servers);
+    }
+    references
+}
+
+fn certificate(name: &str, world: &World) -> Result<String, ReferenceError> {
+    let secret = world.certificates.get(name).ok_or_else(|| ReferenceError::SecretNotFound(name.to_owned()))?;
+    pem_file(secret).map_err(|error| ReferenceError::InvalidCertificate(name.to_owned(), error))
+}
+
+/// The members by address, then those of Services; what is named twice counts once, as first named.
+fn pool_servers(pool: &Pool, world: &World, errors: &mut Vec<ReferenceError>) -> Vec<Server> {
+    let mut servers: Vec<Server> =
+        pool.members.iter().map(|member| Server::new(None, member.address, member.port, member.weight)).collect();
+    for service in &pool.services {
+        match service_servers(service, world) {
+            Ok(found) => servers.extend(found),
+            Err(error) => {
+                if !errors.contains(&error) {
+                    errors.push(error);
+                }
+                servers.extend(servers_before(&pool.name, &service.name, world.last_good.as_ref()));
+            }
+        }
+    }
+    let mut seen = BTreeSet::new();
+    servers.retain(|server| seen.insert((server.address, server.port)));
+    servers
+}
+
+fn service_servers(members: &ServiceMembers, world: &World) -> Result<Vec<Server>, ReferenceError> {
+    let service =
+        world.services.get(&members.name).ok_or_else(|| ReferenceError::ServiceNotFound(members.name.clone()))?;
+    let known = || {
+        let names = service.ports.iter().map(|port| match port.name.as_str() {
+            "" => port.number.to_string(),
+            name => format!("{} ({name})", port.number),
+        });
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let port = match (&members.port, service.ports.as_slice()) {
+        (None, [port]) => port,
+        (None, _) => return Err(ReferenceError::ServicePortUnclear(members.name.clone(), known())),
+        (Some(wanted), ports) => ports.iter().find(|port| port.is(wanted)).ok_or_else(|| {
+            let wanted = match wanted {
+                ServicePort::Number(number) => number.to_string(),
+                ServicePort::Name(name) => format!("{name:?}"),
+            };
+            ReferenceError::ServicePortNotFound(members.name.clone(), wanted, known())
+        })?,
+    };
+    // The field was parsed: the weight is between 0 and 256.
+    let weight = u16::try_from(members.weight).unwrap_or_default();
+    let mut servers: Vec<Server> = service
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.port_name == port.name)
+        .map(|endpoint| Server::new(Some(&members.name), endpoint.address, endpoint.port, weight))
+        .collect();
+    servers.sort_by_key(|server| (server.address, server.port));
+    Ok(servers)
+}
+
+/// The servers that a pool had from a Service that can't be found any more.
+fn servers_before(pool: &str, service: &str, last_good: Option<&Configuration>) -> Vec<Server> {
+    let text = last_good.and_then(|good| good.files.get(MAIN_FILE)).map_or("", String::as_str);
+    let prefix = format!("{service}:");
+    let mut inside = false;
+    let mut servers: Vec<Server> = vec![];
+    for line in text.lines() {
+        if let Some(backend) = line.strip_prefix("backend ") {
+            inside = super::configuration::is_backend_of(backend, pool);
+        } else if inside
+            && let Some(server) = Server::from_line(line)
+            && server.name.starts_with(&prefix)
+            && !servers.iter().any(|known| known.name == server.name)
+        {
+            servers.push(server);
+        }
+    }
+    servers
+}

@@ -1,0 +1,286 @@
+//! What the user reads: status and events, computed from what was observed. Pure.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::{
+    configuration::backend_name,
+    parse::Spec,
+    references::{ReferenceError, References},
+};
+use crate::{
+    agent::protocol::{Configuration, MemberState},
+    api::{
+        Address, AddressKind, ConfigurationStatus, ExposureKind, LoadBalancer, LoadBalancerStatus, PoolStatus,
+        ReplicaStatus,
+    },
+    loadbalancer::{
+        config::Mode,
+        names,
+        world::{Replica, World},
+    },
+    reconcile::{
+        Event,
+        conditions::{condition, settle},
+    },
+};
+
+/// How many members that are down are named for each pool.
+const NAMED: usize = 5;
+/// How many addresses are told.
+const ADDRESSES: usize = 16;
+/// How many pods are told.
+const REPLICAS: usize = 100;
+
+/// The types of condition, in their order.
+pub const ACCEPTED: &str = "Accepted";
+/// Whether all that the spec names can be used.
+pub const RESOLVED: &str = "ResolvedRefs";
+/// Whether every serving replica has proven the wanted configuration.
+pub const PROGRAMMED: &str = "Programmed";
+/// Whether a replica serves.
+pub const READY: &str = "Ready";
+
+/// One condition's verdict.
+struct Verdict {
+    kind: &'static str,
+    good: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Verdict {
+    fn good(kind: &'static str, reason: &'static str, message: String) -> Self {
+        Self { kind, good: true, reason, message }
+    }
+
+    fn bad(kind: &'static str, reason: &'static str, message: String) -> Self {
+        Self { kind, good: false, reason, message }
+    }
+}
+
+/// Reasons of verdicts that are bad only because something is under way.
+const UNDER_WAY: [&str; 3] = ["Pending", "Starting", "ScaledToZero"];
+
+/// What the plan found, for the report.
+pub struct Findings<'a> {
+    /// Why the spec can't be followed, as reason and message; none when it can.
+    pub refusal: Option<(&'static str, String)>,
+    /// The spec, when it makes sense.
+    pub spec: Option<&'a Spec>,
+    /// What it names, when it makes sense.
+    pub references: Option<&'a References>,
+    /// What every replica shall run.
+    pub wanted: Option<&'a Configuration>,
+    /// How clients reach the pods.
+    pub exposure: ExposureKind,
+}
+
+/// The status, and what to tell of what has changed.
+#[must_use]
+pub fn report(
+    resource: &LoadBalancer,
+    world: &World,
+    findings: &Findings<'_>,
+    now: Timestamp,
+) -> (LoadBalancerStatus, Vec<Event>) {
+    let before = resource.status.clone().unwrap_or_default();
+    let name = resource.metadata.name.as_deref().unwrap_or_default();
+    let replicas: Vec<&Replica> = world.replicas.iter().filter(|replica| !replica.deleting).collect();
+    let wanted = findings.wanted.map_or_else(
+        || before.configuration.clone(),
+        |wanted| Some(ConfigurationStatus { hash: wanted.hash(), sequence: wanted.sequence }),
+    );
+    let hash = wanted.as_ref().map(|wanted| wanted.hash.as_str());
+    let verdicts = [accepted(findings), resolved(findings.references), programmed(&replicas, hash), ready(&replicas)];
+    let events = verdicts.iter().filter_map(|verdict| event(verdict, &before.conditions)).collect();
+    let mut conditions: Vec<Condition> = verdicts
+        .iter()
+        .map(|verdict| {
+            let Verdict { kind, good, reason, message } = verdict;
+            condition(kind, *good, reason, message, resource.metadata.generation, now)
+        })
+        .collect();
+    settle(&mut conditions, &before.conditions);
+    let proven =
+        replicas.iter().filter(|replica| replica.ready && replica.proven().is_some() && replica.proven() == hash);
+    let status = LoadBalancerStatus {
+        observed_generation: before.observed_generation,
+        conditions,
+        addresses: addresses(findings.exposure, &replicas, world),
+        replicas: count(replicas.len()),
+        proven_replicas: count(proven.count()),
+        selector: format!("{}={name}", names::LOAD_BALANCER_LABEL),
+        replica_statuses: replicas.iter().take(REPLICAS).map(|replica| replica_status(replica, hash)).collect(),
+        pools: findings.spec.map_or(before.pools, |spec| pools(spec, findings.references, &replicas)),
+        configuration: wanted,
+    };
+    (status, events)
+}
+
+fn accepted(findings: &Findings<'_>) -> Verdict {
+    match &findings.refusal {
+        None => Verdict::good(ACCEPTED, "Accepted", "the spec is followed".to_owned()),
+        Some((reason, message)) => {
+            Verdict::bad(ACCEPTED, reason, format!("{message}; until then what served before serves on"))
+        }
+    }
+}
+
+fn resolved(references: Option<&References>) -> Verdict {
+    match references.map_or(&[][..], |references| &references.errors) {
+        [] => Verdict::good(RESOLVED, "ResolvedRefs", "all that the spec names is there".to_owned()),
+        [first, ..] => {
+            let errors = references.map_or(&[][..], |references| &references.errors);
+            let messages: Vec<_> = errors.iter().map(ReferenceError::to_string).collect();
+            Verdict::bad(RESOLVED, first.reason(), messages.join(". "))
+        }
+    }
+}
+
+fn programmed(replicas: &[&Replica], wanted: Option<&str>) -> Verdict {
+    let serving: Vec<_> = replicas.iter().filter(|replica| replica.ready || replica.answer().is_some()).collect();
+    if replicas.is_empty() {
+        return Verdict::bad(PROGRAMMED, "Pending", "there are no replicas".to_owned());
+    }
+    let behind: Vec<_> = serving.iter().filter(|replica| wanted.is_none() || replica.proven() != wanted).collect();
+    if let Some((replica, message)) =
+        behind.iter().find_map(|replica| refusal(replica, wanted).map(|message| (replica, message)))
+    {
+        let message = format!(
+            "HAProxy in pod {} does not take the configuration and runs the one before: {message}",
+            replica.pod
+        );
+        return Verdict::bad(PROGRAMMED, "Refused", message);
+    }
+    if let Some((replica, error)) = behind.iter().find_map(|replica| match &replica.report {
+        Some(Err(error)) => Some((replica, error)),
+        _ => None,
+    }) {
+        return Verdict::bad(
+            PROGRAMMED,
+            "AgentUnreachable",
+            format!("the agent in pod {} does not answer: {error}", replica.pod),
+        );
+    }
+    let all = serving.len();
+    match (behind.len(), all) {
+        (_, 0) => Verdict::bad(PROGRAMMED, "Pending", "no replica has started yet".to_owned()),
+        (0, _) => {
+            Verdict::good(PROGRAMMED, "Programmed", format!("{all} of {all} replicas have proven the configuration"))
+        }
+        (behind, _) => {
+            let message = format!("{} of {all} replicas have proven the configuration", all - behind);
+            Verdict::bad(PROGRAMMED, "Pending", message)
+        }
+    }
+}
+
+/// Why a replica does not take the wanted configuration, if it was asked to.
+fn refusal<'a>(replica: &'a Replica, wanted: Option<&str>) -> Option<&'a str> {
+    let refused = replica.answer()?.refused.as_ref()?;
+    (Some(refused.hash.as_str()) == wanted).then_some(refused.message.as_str())
+}
+
+fn ready(replicas: &[&Replica]) -> Verdict {
+    let serving = replicas.iter().filter(|replica| replica.ready).count();
+    if serving > 0 {
+        return Verdict::good(READY, "Serving", format!("{serving} of {} replicas serve", replicas.len()));
+    }
+    if replicas.is_empty() {
+        return Verdict::bad(READY, "ScaledToZero", "there are no replicas".to_owned());
+    }
+    let why: BTreeSet<&str> =
+        replicas.iter().map(|replica| replica.waiting.as_str()).filter(|why| !why.is_empty()).collect();
+    let why = why.into_iter().collect::<Vec<_>>().join("; ");
+    if why.is_empty() {
+        return Verdict::bad(READY, "Starting", "no replica serves yet".to_owned());
+    }
+    Verdict::bad(READY, "NoReplicaServes", format!("no replica serves: {why}"))
+}
+
+/// Tells a verdict that is new: bad ones that somebody should know of, good ones that end a bad one.
+fn event(verdict: &Verdict, before: &[Condition]) -> Option<Event> {
+    let known = before.iter().find(|condition| condition.type_ == verdict.kind);
+    let was_good = known.map(|known| known.status == "True");
+    let was_under_way = known.is_none_or(|known| UNDER_WAY.contains(&known.reason.as_str()));
+    let tell = if verdict.good {
+        was_good != Some(true) && (!was_under_way || verdict.kind == READY)
+    } else {
+        let same = known.is_some_and(|known| known.reason == verdict.reason && known.message == verdict.message);
+        !UNDER_WAY.contains(&verdict.reason) && !same
+    };
+    tell.then(|| Event { reason: verdict.reason, warning: !verdict.good, note: verdict.message.clone() })
+}
+
+fn addresses(exposure: ExposureKind, replicas: &[&Replica], world: &World) -> Vec<Address> {
+    match exposure {
+        ExposureKind::Service => world.service_addresses.iter().take(ADDRESSES).cloned().collect(),
+        ExposureKind::HostNetwork => {
+            let nodes: BTreeSet<_> =
+                replicas.iter().filter(|replica| replica.ready).filter_map(|replica| replica.node_address).collect();
+            nodes
+                .into_iter()
+                .take(ADDRESSES)
+                .map(|address| Address { kind: AddressKind::IPAddress, value: address.to_string() })
+                .collect()
+        }
+    }
+}
+
+fn replica_status(replica: &Replica, wanted: Option<&str>) -> ReplicaStatus {
+    let proven = replica.proven().unwrap_or_default();
+    let message = match &replica.report {
+        _ if Some(proven) == wanted => String::new(),
+        Some(Err(error)) => error.clone(),
+        Some(Ok(_)) => refusal(replica, wanted).unwrap_or("the configuration is on its way").to_owned(),
+        None => replica.waiting.clone(),
+    };
+    ReplicaStatus {
+        pod: replica.pod.clone(),
+        node: replica.node.clone(),
+        ready: replica.ready,
+        proven_hash: proven.to_owned(),
+        haproxy_version: replica.answer().map(|report| report.haproxy_version.clone()).unwrap_or_default(),
+        message: message.chars().take(256).collect(),
+    }
+}
+
+fn pools(spec: &Spec, references: Option<&References>, replicas: &[&Replica]) -> Vec<PoolStatus> {
+    let reports: Vec<_> = replicas.iter().filter_map(|replica| replica.answer()).collect();
+    spec.pools
+        .iter()
+        .map(|pool| {
+            let servers = references.and_then(|references| references.servers.get(&pool.name));
+            let servers = servers.map_or(&[][..], Vec::as_slice);
+            let backends = [Mode::Http, Mode::Tcp].map(|mode| backend_name(&pool.name, mode));
+            let seen = |server: &str| -> Vec<MemberState> {
+                let members = reports
+                    .iter()
+                    .flat_map(|report| backends.iter().filter_map(|backend| report.pools.get(backend)).flatten());
+                members.filter(|member| member.name == server).map(|member| member.state).collect()
+            };
+            let takes_traffic = |state: &MemberState| matches!(state, MemberState::Up | MemberState::NoMonitor);
+            let down: Vec<&String> = servers
+                .iter()
+                .map(|server| &server.name)
+                .filter(|name| {
+                    let states = seen(name);
+                    states.is_empty() || !states.iter().all(takes_traffic)
+                })
+                .collect();
+            PoolStatus {
+                name: pool.name.clone(),
+                members: count(servers.len()),
+                up: count(servers.len() - down.len()),
+                down: down.into_iter().take(NAMED).cloned().collect(),
+            }
+        })
+        .collect()
+}
+
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,12 @@
+//! The agent with real HAProxy processes, driven through its mutual TLS port as the operator would.
+//! Needs `haproxy` on the path. Each pod has its own loopback address and its own directory.
+
+mod changes;
+mod draining;
+mod healing;
+mod latency;
+mod loss;
+mod pod;
+mod refusals;
+mod trust;
+mod web;

@@ -1,0 +1,132 @@
+//! What `kubectl apply` answers to a wrong input: at once, and with what to do.
+
+use fairway::api::{LoadBalancer, LoadBalancerClass};
+use kube::{
+    Api,
+    api::{DynamicObject, Patch, PatchParams},
+    core::ApiResource,
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::server::{client, namespace};
+
+fn good() -> Value {
+    json!({
+        "listeners": [{ "name": "web", "protocol": "HTTP", "port": 80, "pool": "app" }],
+        "pools": [{
+            "name": "app",
+            "monitor": { "type": "HTTP" },
+            "members": [{ "address": "192.0.2.10", "port": 8080 }],
+            "services": [{ "name": "app", "port": "http" }],
+        }],
+    })
+}
+
+/// Applies a spec as `kubectl apply --server-side` does; what the server says of it when it says no.
+async fn apply(name: &str, spec: &Value) -> Result<DynamicObject, String> {
+    let (client, namespace) = namespace().await;
+    let kind = ApiResource::erase::<LoadBalancer>(&());
+    let object = json!({
+        "apiVersion": "fairway.dev/v1alpha1", "kind": "LoadBalancer", "metadata": { "name": name }, "spec": spec,
+    });
+    let parameters =
+        PatchParams { field_validation: Some(kube::api::ValidationDirective::Strict), ..PatchParams::apply("test") };
+    let api: Api<DynamicObject> = Api::namespaced_with(client, &namespace, &kind);
+    api.patch(name, &parameters, &Patch::Apply(&object)).await.map_err(|error| error.to_string())
+}
+
+/// Puts a value at a JSON pointer, or takes it away where the value is null.
+fn changed(pointer: &str, value: Value) -> Value {
+    let mut spec = good();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    match spec.pointer_mut(parent).unwrap_or_else(|| panic!("nothing at {parent}")) {
+        Value::Array(list) if key == "-" => list.push(value),
+        Value::Array(list) => list[key.parse::<usize>().unwrap()] = value,
+        Value::Object(object) if value.is_null() => {
+            object.remove(key);
+        }
+        Value::Object(object) => {
+            object.insert(key.to_owned(), value);
+        }
+        _ => panic!("nothing can be put at {pointer}"),
+    }
+    spec
+}
+
+#[tokio::test]
+async fn a_good_one_is_taken_and_completed() {
+    let taken = apply("shop", &good()).await.unwrap();
+    assert_eq!(taken.data["spec"]["pools"][0]["members"][0]["weight"], 100);
+    assert_eq!(taken.data["spec"]["pools"][0]["algorithm"], "RoundRobin");
+    assert_eq!(taken.data["spec"]["pools"][0]["monitor"]["intervalSeconds"], 5);
+    assert_eq!(taken.data["spec"]["replicas"], Value::Null, "left open for the class");
+}
+
+#[rstest]
+#[case::no_listener("/listeners", json!([]), "should have at least 1 items")]
+#[case::no_pool("/pools", Value::Null, "spec.pools: Required value")]
+#[case::doubled_listener("/listeners/-", json!({ "name": "web", "protocol": "HTTP", "port": 81, "pool": "app" }), "duplicate entries for key [name=\"web\"]")]
+#[case::doubled_port("/listeners/-", json!({ "name": "two", "protocol": "TCP", "port": 80, "pool": "app" }), "two listeners have the same port: give each listener a port of its own")]
+#[case::doubled_pool("/pools/-", json!({ "name": "app" }), "duplicate entries for key [name=\"app\"]")]
+#[case::doubled_member("/pools/0/members/-", json!({ "address": "192.0.2.10", "port": 8080 }), "duplicate entries for key")]
+#[case::unknown_pool("/listeners/0/pool", json!("nope"), "a listener names a pool that is not in spec.pools: add the pool or correct the name")]
+#[case::https_without_certificate("/listeners/0/protocol", json!("HTTPS"), "a listener of protocol HTTPS needs at least one entry in certificates")]
+#[case::certificate_without_https("/listeners/0/certificates", json!([{ "secretName": "shop" }]), "certificates are for listeners of protocol HTTPS only")]
+#[case::bad_secret_name("/listeners/0/certificates", json!([{ "secretName": "../etc" }]), "spec.listeners[0].certificates[0].secretName")]
+#[case::udp("/listeners/0/protocol", json!("UDP"), "supported values: \"HTTP\", \"HTTPS\", \"TCP\"")]
+#[case::port_zero("/listeners/0/port", json!(0), "should be greater than or equal to 1")]
+#[case::port_too_high("/listeners/0/port", json!(65536), "should be less than or equal to 65535")]
+#[case::port_taken("/listeners/0/port", json!(9443), "ports 9101, 9102 and 9443 belong to the agent and to health checks")]
+#[case::bad_listener_name("/listeners/0/name", json!("Web 1"), "spec.listeners[0].name")]
+#[case::bad_cidr("/listeners/0/allowedCidrs", json!(["10.0.0.0/33"]), "allowedCidrs must be networks in CIDR notation, such as 192.0.2.0/24")]
+#[case::client_timeout("/listeners/0/timeouts", json!({ "clientSeconds": 0 }), "clientSeconds")]
+#[case::weight("/pools/0/members/0/weight", json!(300), "should be less than or equal to 256")]
+#[case::negative_weight("/pools/0/services/0/weight", json!(-1), "should be greater than or equal to 0")]
+#[case::host_name("/pools/0/members/0/address", json!("app.example"), "address must be an IPv4 or IPv6 address, such as 192.0.2.10; host names are not looked up")]
+#[case::bad_address("/pools/0/members/0/address", json!("192.0.2.256"), "address must be an IPv4 or IPv6 address")]
+#[case::algorithm("/pools/0/algorithm", json!("Random"), "supported values")]
+#[case::monitor_interval("/pools/0/monitor/intervalSeconds", json!(0), "should be greater than or equal to 1")]
+#[case::monitor_timeout("/pools/0/monitor/timeoutSeconds", json!(60), "timeoutSeconds must not be longer than intervalSeconds")]
+#[case::monitor_rises("/pools/0/monitor/rises", json!(11), "should be less than or equal to 10")]
+#[case::monitor_path("/pools/0/monitor/path", json!("healthz"), "spec.pools[0].monitor.path")]
+#[case::monitor_path_breaks_out("/pools/0/monitor/path", json!("/\nlisten evil"), "spec.pools[0].monitor.path")]
+#[case::monitor_status("/pools/0/monitor/expectedStatus", json!("2xx"), "spec.pools[0].monitor.expectedStatus")]
+#[case::tcp_monitor_with_path("/pools/0/monitor", json!({ "type": "TCP", "path": "/" }), "path, host and expectedStatus are for monitors of type HTTP only")]
+#[case::connect_timeout("/pools/0/timeouts", json!({ "connectSeconds": 3601 }), "should be less than or equal to 3600")]
+#[case::bad_service_name("/pools/0/services/0/name", json!("App_1"), "spec.pools[0].services[0].name")]
+#[case::replicas("/replicas", json!(-1), "should be greater than or equal to 0")]
+#[case::quantity("/resources", json!({ "limits": { "cpu": "much" } }), "cpu must be a quantity above 0, such as 500m or 2")]
+#[case::little_memory("/resources", json!({ "limits": { "memory": "1Mi" } }), "memory must be a quantity of at least 32Mi")]
+#[case::requests_above_limits("/resources", json!({ "requests": { "cpu": "2" }, "limits": { "cpu": "1" } }), "requests.cpu must not be more than limits.cpu")]
+#[case::service_on_host_network("/exposure", json!({ "type": "HostNetwork", "service": { "type": "NodePort" } }), "service is for exposure of type Service only")]
+#[case::policy_of_cluster_ip("/exposure", json!({ "service": { "externalTrafficPolicy": "Local" } }), "externalTrafficPolicy is for Services of type NodePort or LoadBalancer only")]
+#[case::image("/image", json!("two words"), "spec.image")]
+#[case::unknown_field("/replica", json!(2), "field not declared in schema")]
+#[tokio::test]
+async fn a_wrong_one_is_refused_at_once(#[case] pointer: &str, #[case] value: Value, #[case] words: &str) {
+    let message = apply("shop", &changed(pointer, value)).await.expect_err("it is refused");
+    assert!(message.contains(words), "{message}");
+}
+
+#[rstest]
+#[case("1shop")]
+#[case("a.b")]
+#[case("a-name-that-is-longer-than-forty-characters")]
+#[tokio::test]
+async fn a_name_that_nothing_can_be_named_after_is_refused(#[case] name: &str) {
+    let message = apply(name, &good()).await.expect_err("it is refused");
+    assert!(message.contains("metadata.name must start with a letter"), "{message}");
+}
+
+#[tokio::test]
+async fn a_class_has_the_same_bounds() {
+    let api: Api<LoadBalancerClass> = Api::all(client().await);
+    let class = |spec: Value| json!({ "apiVersion": "fairway.dev/v1alpha1", "kind": "LoadBalancerClass", "metadata": { "name": "gold" }, "spec": spec });
+    let apply = async |spec| api.patch("gold", &PatchParams::apply("test"), &Patch::Apply(class(spec))).await;
+    let message = apply(json!({ "replicas": 101 })).await.unwrap_err().to_string();
+    assert!(message.contains("should be less than or equal to 100"), "{message}");
+    let taken =
+        apply(json!({ "replicas": 3, "resources": { "limits": { "cpu": "2", "memory": "1Gi" } } })).await.unwrap();
+    assert_eq!(taken.spec.replicas, Some(3));
+}

@@ -1,0 +1,7 @@
+//! On a real etcd and kube-apiserver alone: what users are told at once, and what the operator makes.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod bad_input;
+mod operator;
+mod server;
+mod shape;

@@ -1,0 +1,24 @@
+//! HAProxy as the judge of a configuration.
+
+use std::{collections::BTreeMap, fs, process::Command};
+
+/// Fails the test when HAProxy does not take the files or warns of them.
+pub(crate) fn accepts(files: &BTreeMap<String, String>) {
+    let (good, output) = judged(files);
+    assert!(good, "HAProxy refuses: {output}\n{}", files["haproxy.cfg"]);
+}
+
+fn judged(files: &BTreeMap<String, String>) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    fs::write(folder.path().join("process.cfg"), "global\n    default-path config\n").unwrap();
+    let output = Command::new("haproxy")
+        .args(["-c", "-f", "process.cfg", "-f", "haproxy.cfg"])
+        .current_dir(folder.path())
+        .output()
+        .expect("haproxy must be installed: tests/support/packages haproxy");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    (output.status.success() && !text.contains("[ALERT]") && !text.contains("[WARNING]"), text)
+}

@@ -1,0 +1,12 @@
+//! What a load balancer is planned to be, without a cluster: tables and golden files. HAProxy itself
+//! judges every configuration that is rendered here.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod configuration;
+mod effects;
+mod fixtures;
+mod hostile;
+mod judge;
+mod objects;
+mod references;
+mod status;
