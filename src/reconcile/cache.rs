@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use super::{
     scope::Scope,
-    watch::{Change, Key, changes},
+    watch::{Change, Key, bounded, changes},
 };
 use crate::telemetry::Metrics;
 
@@ -70,7 +70,7 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + 'static,
     V: PartialEq + Send + Sync + 'static,
 {
-    build(scope.apis(client), config, metrics, keep)
+    build(scope.apis(&bounded(client.clone())), config, metrics, keep)
 }
 
 /// As [`namespaced`], for a kind that is in no namespace.
@@ -84,7 +84,7 @@ where
     K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + DeserializeOwned + Debug + Send + 'static,
     V: PartialEq + Send + Sync + 'static,
 {
-    build(vec![(None, Api::all(client.clone()))], config, metrics, keep)
+    build(vec![(None, Api::all(bounded(client.clone())))], config, metrics, keep)
 }
 
 fn build<K, V>(

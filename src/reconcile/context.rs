@@ -91,7 +91,7 @@ impl<F: Family> Context<F> {
         (self.settings.clock)()
     }
 
-    pub(crate) fn of_family(&self) -> OfFamily {
+    pub(crate) fn of_family() -> OfFamily {
         OfFamily { family: F::NAME.to_owned() }
     }
 
@@ -136,7 +136,7 @@ impl<F: Family> Context<F> {
         let reporter = (self.settings.controller.as_str(), self.settings.instance.as_str());
         let regarding = resource.object_ref(&());
         if !events::send(&self.client, reporter, regarding, event, self.now()).await {
-            self.metrics.events_dropped.get_or_create(&self.of_family()).inc();
+            self.metrics.events_dropped.get_or_create(&Self::of_family()).inc();
         }
     }
 }

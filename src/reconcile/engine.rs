@@ -31,7 +31,7 @@ use super::{
     inventory::Inventory,
     memory::Memories,
     turn,
-    watch::{Change, Key, changes, version},
+    watch::{Change, Key, bounded, changes, version},
 };
 use crate::telemetry::{Metrics, Readiness};
 
@@ -50,11 +50,13 @@ struct Source<F: Family> {
 }
 
 impl<F: Family> Engine<F> {
-    /// An engine that does nothing yet. Its caches count for `readiness` once it runs.
+    /// An engine that does nothing yet, made within a tokio runtime. Its caches count for `readiness`
+    /// once it runs.
     #[must_use]
     pub fn new(family: F, client: Client, settings: Settings, metrics: Metrics, readiness: Readiness) -> Self {
         let inventory = Inventory::new(&metrics);
         let memories = Memories::default();
+        let client = bounded(client);
         let context = Context { family, client, settings, metrics, inventory, memories };
         Self { context: Arc::new(context), readiness }
     }
@@ -146,7 +148,7 @@ fn resources<F: Family>(context: &Arc<Context<F>>) -> (Source<F>, Store<Guard<F:
     let name = format!("{}/{}", F::NAME, F::Resource::kind(&()));
     let changes = changes::<Guard<F::Resource>>(apis.collect(), &watcher::Config::default(), &name, &context.metrics);
     let (context, reader) = (Arc::clone(context), store.clone());
-    let count = context.metrics.resources.get_or_create_owned(&context.of_family());
+    let count = context.metrics.resources.get_or_create_owned(&Context::<F>::of_family());
     let references = changes.flat_map(move |change| {
         let references = match change {
             Change::Applied(resource) => seen(&context, &reader, &mut writer, resource),

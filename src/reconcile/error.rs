@@ -27,6 +27,21 @@ pub enum Error {
         /// As in `is controlled by Deployment other`.
         whose: String,
     },
+    /// Somebody else changes or deletes an object as often as it is applied.
+    #[error(
+        "{kind} {name} was changed or deleted {times} times right after it was applied; find out who is at odds with \
+         Fairway over it (metadata.managedFields names them)"
+    )]
+    Contested {
+        /// Of the object.
+        kind: String,
+        /// Of the object.
+        name: String,
+        /// How often in a row the same was applied.
+        times: u32,
+        /// When it is applied again.
+        wait: Duration,
+    },
     /// A mistake in a family: a kind it does not own, or an object without a name.
     #[error("the plan holds {0}, which cannot be applied; this is a bug of the operator")]
     Unplannable(String),
@@ -70,6 +85,7 @@ impl Error {
             },
             Self::Api { .. } => "ApiUnavailable",
             Self::NameTaken { .. } => "NameTaken",
+            Self::Contested { .. } => "Contested",
             Self::Unplannable(_) => "Unplannable",
             Self::Panicked(_) => "Panicked",
             Self::Late(_) => "TimedOut",
@@ -82,6 +98,7 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Api { .. } | Self::NameTaken { .. } | Self::Panicked(_) | Self::Late(_) => Retry::Backoff,
+            Self::Contested { wait, .. } => Retry::After(*wait),
             Self::Unplannable(_) => Retry::Terminal,
             Self::Observe(cause) | Self::Effect { cause, .. } => cause.retry(),
         }
@@ -110,11 +127,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            shortest: Duration::from_millis(500),
-            longest: Duration::from_secs(5 * 60),
-            safety: Duration::from_secs(60 * 60),
-        }
+        Self { shortest: Duration::from_millis(500), longest: Duration::from_mins(5), safety: Duration::from_hours(1) }
     }
 }
 

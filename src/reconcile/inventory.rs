@@ -96,13 +96,13 @@ impl<F: Family> Inventory<F> {
 
     /// As [`Self::of`], for the family.
     pub(crate) fn facts(&self, owner: &Key, uid: &str) -> Vec<Owned<F::Fact>> {
-        let owned = self.of(owner, uid).into_iter().map(|((kind, key), entry)| Owned {
+        let facts = self.of(owner, uid).into_iter().map(|((kind, key), entry)| Owned {
             kind: self.kinds[kind].kind.clone(),
             name: key.name,
             deleting: entry.deleting,
             fact: entry.fact,
         });
-        owned.collect()
+        facts.collect()
     }
 
     /// Takes in what a watch of `kind` says; the resources that it concerns.

@@ -9,8 +9,16 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::{fingerprint::Fingerprint, inventory::Place};
+
 /// An event that was planned in every turn is told once; told again if it was away for this long.
-const SILENCE: Duration = Duration::from_secs(10 * 60);
+const SILENCE: Duration = Duration::from_mins(10);
+/// How often in a row the same is applied to an object at once; after that, later and later.
+const PATIENT_MENDS: u32 = 3;
+/// The first of those later times, and the last.
+const MEND_WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+/// After so long a peace the count begins anew.
+const PEACE: Duration = Duration::from_mins(5);
 
 /// What is remembered of each resource, by uid.
 #[derive(Debug, Default)]
@@ -26,6 +34,16 @@ struct Memory {
     failures: u32,
     /// When each event was last asked for, by reason and note.
     told: HashMap<(String, String), Instant>,
+    /// What was applied last to each object.
+    mends: HashMap<Place, Mend>,
+}
+
+/// What was applied to an object, and how often in a row it was the same.
+#[derive(Debug)]
+struct Mend {
+    desired: Fingerprint,
+    last: Instant,
+    times: u32,
 }
 
 impl Memories {
@@ -71,6 +89,29 @@ impl Memories {
         let told = &mut memories.entry(uid.to_owned()).or_default().told;
         told.retain(|_, last| now.duration_since(*last) < SILENCE);
         told.insert((reason.to_owned(), note.to_owned()), now).is_none()
+    }
+
+    /// Whether an object may be applied now: yes, unless the very same was applied to it again and again.
+    /// Somebody is at odds with us then, and the two would go on as fast as the API allows. Otherwise how
+    /// often that was, and how long to wait.
+    pub(crate) fn contested(&self, uid: &str, place: &Place, desired: Fingerprint) -> Option<(u32, Duration)> {
+        let memories = self.lock();
+        let mend = memories.get(uid)?.mends.get(place).filter(|mend| mend.desired == desired)?;
+        let late = mend.times.checked_sub(PATIENT_MENDS)?;
+        let wait = MEND_WAITS.0.saturating_mul(2_u32.saturating_pow(late)).min(MEND_WAITS.1);
+        let left = wait.checked_sub(mend.last.elapsed()).filter(|left| !left.is_zero())?;
+        Some((mend.times, left))
+    }
+
+    /// Notes that an object was applied.
+    pub(crate) fn applied(&self, uid: &str, place: &Place, desired: Fingerprint) {
+        let now = Instant::now();
+        let mut memories = self.lock();
+        let mends = &mut memories.entry(uid.to_owned()).or_default().mends;
+        mends.retain(|_, mend| now.duration_since(mend.last) < PEACE);
+        let before = mends.get(place).filter(|mend| mend.desired == desired);
+        let times = before.map_or(1, |mend| mend.times.saturating_add(1));
+        mends.insert(place.clone(), Mend { desired, last: now, times });
     }
 
     /// Forgets a resource that is gone.

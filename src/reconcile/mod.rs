@@ -48,4 +48,4 @@ pub use self::{
 /// How long one request to the Kubernetes API may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// How long a family may take to observe, or to perform one effect.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);

@@ -86,6 +86,10 @@ async fn apply<F: Family>(
     if deleting {
         return Ok(Applied::Leaving);
     }
+    let uid = resource.meta().uid.as_deref().unwrap_or_default();
+    if let Some((times, wait)) = context.memories.contested(uid, place, desired) {
+        return Err(Error::Contested { kind: kind.kind.clone(), name: name.clone(), times, wait });
+    }
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, kind);
     let act = format!("apply {} {name}", kind.kind);
     let parameters = PatchParams::apply(MANAGER).force();
@@ -93,6 +97,7 @@ async fn apply<F: Family>(
     let request = api.patch(name, &parameters, &patch);
     let answer = context.write(&kind.kind, "apply", &act, request).await?;
     info!(kind = kind.kind, object = name, "Applied what differed.");
+    context.memories.applied(uid, place, desired);
     context.inventory.written(place.0, &answer, desired);
     Ok(Applied::Done)
 }

@@ -51,7 +51,7 @@ struct Attempt<S> {
 
 /// Takes a turn, counts it and traces it.
 pub(crate) async fn take<F: Family>(context: Arc<Context<F>>, guard: Arc<Guard<F::Resource>>) -> Action {
-    let family = context.of_family();
+    let family = Context::<F>::of_family();
     let in_flight = context.metrics.turns_in_flight.get_or_create_owned(&family);
     let span = info_span!("turn", family = F::NAME, resource = named(&*guard));
     let begun = Instant::now();
@@ -126,8 +126,7 @@ async fn turn<F: Family>(
         None => (None, Finalizer::Held, context.settings.backoff.safety),
     };
     let known = F::status(resource);
-    let status =
-        status::compose(planned, known, result.as_ref().map(|()| ()), resource.meta().generation, context.now());
+    let status = status::compose(planned, known, result.as_ref().copied(), resource.meta().generation, context.now());
     let from = serde_json::to_value(known).unwrap_or_default();
     let to = serde_json::to_value(&status).unwrap_or_default();
     result = result.and(write_status(context, guard, &from, &to).await);
@@ -246,18 +245,23 @@ async fn set_finalizer<F: Family>(
         Finalizer::Held | Finalizer::Released => return Ok(()),
     };
     let (key, uid) = identify(resource);
-    let path = "/metadata/finalizers";
+    let place = "/metadata/finalizers";
     let seen = if known.is_empty() { Value::Null } else { json!(known) };
+    let change = if finalizers.is_empty() {
+        json!({"op": "remove", "path": place})
+    } else {
+        json!({"op": "add", "path": place, "value": finalizers})
+    };
     let operations = json!([
         {"op": "test", "path": "/metadata/uid", "value": uid},
-        {"op": "test", "path": path, "value": seen},
-        {"op": "add", "path": path, "value": finalizers},
+        {"op": "test", "path": place, "value": seen},
+        change,
     ]);
     let operations = serde_json::from_value(operations).map_err(|error| Error::Unplannable(error.to_string()))?;
-    let patch: Patch<()> = Patch::Json(operations);
+    let change: Patch<()> = Patch::Json(operations);
     let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     let api = context.resources(&key.namespace);
-    let request = api.patch(&key.name, &parameters, &patch);
+    let request = api.patch(&key.name, &parameters, &change);
     let answer = context.write(&F::Resource::kind(&()), "patch_finalizers", act, request).await;
     note_write(context, &uid, answer)
 }

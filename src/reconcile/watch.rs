@@ -5,15 +5,17 @@ use std::{collections::HashSet, fmt::Debug};
 
 use futures::{Stream, StreamExt, stream::select_all};
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
+use tower::{service_fn, timeout::Timeout};
 use tracing::warn;
 
+use super::REQUEST_LIMIT;
 use crate::telemetry::{Metrics, metrics::OfWatch};
 
 /// Where an object is.
@@ -60,6 +62,18 @@ impl<K> Change<K> {
 /// The version as a number, as Kubernetes promises since 1.35; zero if it is none.
 pub(crate) fn version(object: &impl Resource) -> u64 {
     object.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+/// `client`, for lists and watches: an answer has to begin within [`REQUEST_LIMIT`]. `kube` leaves the wait
+/// for it unbounded, so that a connection that is silently lost at the wrong moment would end a watch
+/// for good. (What follows the beginning of an answer is bounded by the watch's own timeout.)
+pub(crate) fn bounded(client: Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let send = service_fn(move |request| {
+        let client = client.clone();
+        async move { client.send(request).await }
+    });
+    Client::new(Timeout::new(send, REQUEST_LIMIT), namespace)
 }
 
 /// Lists and watches each of `apis`, again and again, later and later while that fails.

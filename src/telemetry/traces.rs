@@ -33,6 +33,7 @@ pub fn provider() -> Result<Option<Provider>, Error> {
 }
 
 /// Hands spans to `provider`.
+#[must_use = "it does nothing by itself"]
 pub fn layer<S>(provider: &Provider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
