@@ -2,6 +2,8 @@
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+# The image holds no libraries.
+STATIC := RUSTFLAGS="-C target-feature=+crt-static"
 BINARY := target/$(TARGET)/release/fairway
 
 export VERSION
@@ -13,7 +15,7 @@ include tests/cluster/cluster.mk
 .PHONY: help
 help: ## Print the targets
 	@echo "Fairway $(VERSION): make TARGET"
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: ## A cluster, the operator in it, and a load balancer that answers; a second run takes seconds
@@ -21,7 +23,7 @@ demo: ## A cluster, the operator in it, and a load balancer that answers; a seco
 
 .PHONY: binary
 binary: ## The static program that goes into the image
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target $(TARGET)
+	$(STATIC) cargo build --release --locked --target $(TARGET)
 
 .PHONY: test test-pure test-api test-e2e
 test: lint test-pure test-api test-e2e ## Every tier of tests, from the fastest to the slowest
@@ -42,14 +44,19 @@ generate: ## Write CRDs, roles and reference pages from the code
 	cargo run --quiet --locked -- generate
 
 .PHONY: lint
-lint: ## Format, clippy, shell scripts, licences of dependencies, generated files
+lint: ## Format, clippy, shell scripts, generated files
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo run --quiet --locked -- generate --check
 	tests/support/packages shellcheck
 	shellcheck --external-sources $$(grep -rlE '^#!(/usr/bin/env bash|/bin/bash|/bin/sh)' tests .ci)
 
+.PHONY: deny
+deny: ## Licences and sources of dependencies, and what must not be among them (installs cargo-deny once)
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --all-features check licenses bans sources
+
 .PHONY: bench
 bench: ## Measure, next to the floor that the machine allows
 	tests/support/packages haproxy
-	cargo bench --locked --bench plan
+	$(STATIC) cargo bench --locked --target $(TARGET) --bench plan

@@ -25,7 +25,9 @@ const ROUNDS: usize = 21;
 
 fn main() {
     println!("Median (least to most) of {ROUNDS} rounds, each measured in turn with the others.\n");
-    println!("| load balancer | configuration | plan from nothing | plan one member change | `haproxy -c` | change / check |");
+    println!(
+        "| load balancer | configuration | plan from nothing | plan one member change | `haproxy -c` | change / check |"
+    );
     println!("|---|---|---|---|---|---|");
     for pools in [1, 10, 100] {
         row(pools);
@@ -92,8 +94,7 @@ fn settle(resource: &mut LoadBalancer, world: &mut World, configuration: &Config
         ..Replica::default()
     };
     world.replicas = vec![replica("a"), replica("b")];
-    world.configuration =
-        Some(ConfigurationStatus { hash: proven.hash.clone(), sequence: proven.sequence });
+    world.configuration = Some(ConfigurationStatus { hash: proven.hash.clone(), sequence: proven.sequence });
     resource.status = Some(plan::plan(resource, world, Timestamp::UNIX_EPOCH).status);
 }
 
