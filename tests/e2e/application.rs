@@ -129,7 +129,7 @@ fn pod(labels: &Value) -> Value {
         "containers": [{
             "name": "application",
             "image": IMAGE,
-            "args": ["netexec", format!("--http-port={PORT}"), "--udp-port=-1", "--delay-shutdown=5"],
+            "args": ["netexec", format!("--http-port={PORT}"), "--delay-shutdown=5"],
             "readinessProbe": { "httpGet": { "path": "/healthz", "port": PORT }, "periodSeconds": 1 },
             "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
             "securityContext": {

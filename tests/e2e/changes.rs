@@ -32,7 +32,7 @@ async fn all_ways<'a>(
 /// Asks every replica until the answers are as they should be; afterwards they have to stay so.
 async fn answered_by(balancer: &Balancer<'_>, what: &str, expected: impl Fn(&Tally) -> bool) {
     for target in balancer.targets(80, &Speech::Http).await {
-        let tally = sample(&target, 20).await;
+        let tally = sample(&target, 100).await;
         assert!(
             tally.failures.is_empty() && expected(&tally),
             "{what}: {}: {:?} {tally}",
@@ -63,14 +63,16 @@ fn members_by_address_come_go_and_are_weighted_without_a_failed_request() {
         balancer.change("a member weighted 0", &with(&weighted)).await;
         answered_by(&balancer, "one of three weighs nothing", |tally| tally.members.len() == 2).await;
 
-        weighted[0]["weight"] = json!(1);
-        weighted[1]["weight"] = json!(9);
-        weighted[2]["weight"] = json!(10);
-        balancer.change("members weighted 1, 9, 10", &with(&weighted)).await;
-        answered_by(&balancer, "weights 1, 9, 10", |tally| {
+        for (member, weight) in weighted.iter_mut().zip([10, 20, 70]) {
+            member["weight"] = json!(weight);
+        }
+        balancer.change("members weighted 10, 20, 70", &with(&weighted)).await;
+        answered_by(&balancer, "weights 10, 20, 70", |tally| {
             let mut shares: Vec<_> = tally.members.values().copied().collect();
             shares.sort_unstable();
-            shares == [1, 9, 10] || shares == [9, 11] || shares == [2, 8, 10] || shares == [2, 9, 9]
+            // Other clients ask at the same time: of the hundred answers some are theirs.
+            let fair = [5..=15, 13..=27, 58..=82];
+            shares.len() == 3 && shares.iter().zip(fair).all(|(share, fair)| fair.contains(share))
         })
         .await;
 

@@ -3,7 +3,9 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     io::Write,
     path::{Path, PathBuf},
     process::{Output, Stdio},
@@ -73,12 +75,17 @@ impl Cluster {
         printed(&run(command, input).await, &format!("kubectl {}", arguments.join(" ")))
     }
 
-    /// Installs the operator as a user would, with the images that were pushed last.
+    /// Installs the operator of this tree, with the images that were pushed last.
     pub(crate) async fn install(&self) {
-        let manifests = self.kubectl(&["kustomize", "config/default"], "").await.unwrap();
-        let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-        self.kubectl(&apply, &with_images(&manifests)).await.unwrap();
-        self.operator_runs().await;
+        let mut command = Command::new(root().join("tests/support/install"));
+        let mut path = OsString::from(self.kubectl.parent().unwrap());
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        command.env("KUBECONFIG", &self.kubeconfig).env("PATH", path);
+        if let Err(error) = printed(&run(command, "").await, "tests/support/install") {
+            let pods = self.kubectl(&["-n", SYSTEM, "describe", "pods", "-l", OPERATOR_LABELS], "").await;
+            panic!("{error}\n{}", pods.unwrap_or_else(|error| error));
+        }
     }
 
     /// Waits until the operator's Deployment is as it was asked to be and its pod is ready.
@@ -159,23 +166,6 @@ async fn tools() -> (PathBuf, PathBuf) {
     let told = printed(&run(command, "").await, "finding kubectl (run tests/cluster/cluster up)").unwrap();
     let mut lines = told.lines().map(PathBuf::from);
     (lines.next().unwrap(), lines.next().unwrap())
-}
-
-/// Names the images that `make images` pushed last by their digests, so that pods never run older ones of
-/// the same tag.
-fn with_images(manifests: &str) -> String {
-    let mut manifests = manifests.to_owned();
-    let registry = env::var("IMAGE_REGISTRY").ok().filter(|registry| !registry.is_empty());
-    if let Some(registry) = &registry {
-        manifests = manifests.replace("quay.io/fairway/", &format!("{}/", registry.trim_end_matches('/')));
-    }
-    if Cluster::existing() && registry.is_none() {
-        return manifests;
-    }
-    for (tagged, exact) in pushed() {
-        manifests = manifests.replace(&tagged, &exact);
-    }
-    manifests
 }
 
 /// Names of images by tag and by digest, as `make images` left them.

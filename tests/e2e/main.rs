@@ -10,10 +10,18 @@ mod balancer;
 mod certificates;
 mod client;
 mod cluster;
+mod processes;
 mod sandbox;
 mod traffic;
 mod wait;
 
+mod absence;
 mod changes;
+mod crashes;
+mod drift;
+mod host_network;
+mod identity;
 mod install;
+mod mistakes;
+mod nodes;
 mod replacement;

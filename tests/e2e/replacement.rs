@@ -1,7 +1,7 @@
 //! When pods are replaced and when not: for another image and other resources one after the other and
 //! without a failed request, for another operator never. Touches a sandbox and the operator.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long two pods may take to be replaced one after the other, with the time that old connections have.
-const ROLLOUT: std::time::Duration = std::time::Duration::from_secs(150);
+const ROLLOUT: Duration = Duration::from_mins(1);
 
 fn spec() -> Value {
     json!({

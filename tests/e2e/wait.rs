@@ -38,19 +38,6 @@ pub(crate) async fn until<T, E: Display>(
     }
 }
 
-/// Looks for as long as this, and panics as soon as something does not hold.
-pub(crate) async fn holds<E: Display>(what: &str, time: Duration, mut look: impl AsyncFnMut() -> Result<(), E>) {
-    let begun = Instant::now();
-    let mut ticks = interval(AGAIN);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while begun.elapsed() < time {
-        ticks.tick().await;
-        if let Err(seen) = look().await {
-            panic!("{what} did not hold for {time:?}: after {:?}: {seen}", begun.elapsed());
-        }
-    }
-}
-
 /// `Ok` if it is so, else what was seen.
 pub(crate) fn seen(so: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if so { Ok(()) } else { Err(what()) }

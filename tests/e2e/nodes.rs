@@ -1,0 +1,92 @@
+//! A node is lost: the replica on the other one serves on, status tells of it, and the spread comes back with
+//! the node. Touches a sandbox and the last node of the test cluster, which is started again in any case.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::{
+    application::{Application, address},
+    balancer::{Balancer, listener, service_pool, small},
+    cluster::{Cluster, cluster, tell},
+    sandbox,
+    traffic::{Connections, Speech, Target, Traffic},
+    wait::{self, LIVE, POD, seen},
+};
+
+/// A node counts as lost after 12 s, its pods are replaced 30 s later and then have to start.
+const REPLACED: Duration = Duration::from_mins(2);
+/// How long clients may be harmed: until checks have found the lost members, and the node counts as lost.
+const HARM: Duration = Duration::from_secs(20);
+
+fn node(pod: &Pod) -> String {
+    pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default()
+}
+
+#[test]
+fn a_lost_node_heals() {
+    sandbox::destructive("node-lost", async |sandbox| {
+        let nodes = sandbox.cluster.nodes().await;
+        assert!(nodes.len() > 1, "losing a node needs two: tests/cluster/cluster up --nodes 2");
+        // The machine's way to Services leads through the first.
+        let lost = nodes.iter().map(ResourceExt::name_any).max().unwrap();
+        Application::start(sandbox, "app", 4).await;
+        let mut pool = service_pool("app", "app");
+        pool["timeouts"] = json!({ "connectSeconds": 1 });
+        let spec = json!({ "resources": small(), "listeners": [listener("web", "HTTP", 80, "app")], "pools": [pool] });
+        let balancer = Balancer::start(sandbox, "web", &spec).await;
+        balancer.pool("app", 4, 4, LIVE).await;
+        let pods = balancer.pods().await;
+        let survivor = pods.iter().find(|pod| node(pod) != lost).expect("a replica on another node");
+        let target = Target { address: (address(survivor).unwrap(), 80).into(), speech: Speech::Http };
+        let service = balancer.service(80, Speech::Http).await;
+
+        Cluster::disturb();
+        let direct = Traffic::start([
+            ("the surviving replica", target.clone(), Connections::Closed),
+            ("the surviving replica", target, Connections::Kept),
+        ]);
+        let through = Traffic::start([("the Service", service.clone(), Connections::Closed)]);
+        let begun = Instant::now();
+        cluster(&["node", "stop", &lost]).await.unwrap();
+        sandbox.cluster.node_becomes(&lost, false, Duration::from_mins(1)).await;
+        tell(&format!("{lost} counts as lost after {:.0} s", begun.elapsed().as_secs_f64()));
+        balancer
+            .becomes("status to tell that one replica serves", LIVE, |load_balancer| {
+                let status = load_balancer.status.clone().unwrap_or_default();
+                let ready: Vec<_> = status.replica_statuses.iter().filter(|replica| replica.ready).collect();
+                seen(ready.len() == 1 && status.proven_replicas == 1, || format!("{:?}", status.replica_statuses))
+            })
+            .await;
+        wait::until("a replica in place of the lost one", REPLACED, async || {
+            let pods = balancer.pods().await;
+            let here: BTreeSet<_> = pods.iter().map(node).collect();
+            seen(pods.len() == 2 && !here.contains(&lost), || format!("{} serving on {here:?}", pods.len()))
+        })
+        .await;
+        tell(&format!("two replicas serve without {lost} after {:.0} s", begun.elapsed().as_secs_f64()));
+        for (who, traffic) in [("the surviving replica", direct), ("the Service", through)] {
+            let tally = traffic.stop().await;
+            tell(&format!("{lost} lost, {who}: {tally}"));
+            assert!(tally.since(begun + HARM).is_empty(), "{who} was harmed for too long: {tally}");
+            let answered = tally.requests - u64::try_from(tally.failures.len()).unwrap();
+            assert!(answered > 100, "{who} answered hardly anything: {tally}");
+        }
+
+        let after = Traffic::start([("the Service", service, Connections::Closed)]);
+        cluster(&["node", "start", &lost]).await.unwrap();
+        balancer.programmed(POD).await;
+        balancer
+            .becomes("the lost pod to be gone from status", POD, |load_balancer| {
+                let status = load_balancer.status.clone().unwrap_or_default();
+                seen(status.replica_statuses.len() == 2, || format!("{:?}", status.replica_statuses))
+            })
+            .await;
+        after.stop_unharmed("the node came back").await;
+    });
+}
