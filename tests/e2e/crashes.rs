@@ -58,7 +58,7 @@ async fn heals(sandbox: &Sandbox, balancer: &Balancer<'_>, pod: &Pod, container:
     })
     .await;
     balancer.programmed(POD).await;
-    tell(&format!("kill -9 {}: healed after {:.1} s", victim.command.trim(), begun.elapsed().as_secs_f64()));
+    tell(&format!("kill -9 of {container} (process {}): healed after {:.1} s", victim.id, begun.elapsed().as_secs_f64()));
 }
 
 #[test]
@@ -72,7 +72,8 @@ fn haproxy_killed_heals_and_the_other_replica_serves() {
             ("the other replica", at(&pods[1], 7000, Speech::Tcp), Connections::Kept),
         ]);
         for who in ["worker", "master"] {
-            let found = processes::of(&pods[0], "haproxy");
+            let pod = sandbox.api::<Pod>().get(&pods[0].name_any()).await.unwrap();
+            let found = processes::of(&pod, "haproxy");
             // The container's first process is the master; workers are its children.
             let master = &found[0];
             let worker = found.iter().find(|process| process.parent == master.id);
