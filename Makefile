@@ -51,4 +51,5 @@ lint: ## Format, clippy, shell scripts, licences of dependencies, generated file
 
 .PHONY: bench
 bench: ## Measure, next to the floor that the machine allows
-	cargo bench --locked
+	tests/support/packages haproxy
+	cargo bench --locked --bench plan

@@ -66,7 +66,9 @@ fn addresses(service: &Service) -> Vec<Address> {
             (None, None) => None,
         })
         .collect();
-    if !outside.is_empty() {
+    let of_cloud = service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
+    if of_cloud {
+        // Until the cloud has given it an address, clients can't reach it at any.
         return outside;
     }
     let inside = service.spec.iter().flat_map(|spec| &spec.cluster_ips).flatten();

@@ -41,6 +41,9 @@ pub enum GenerateError {
 type File = (&'static str, String);
 
 /// All generated files, the same for each call.
+///
+/// # Errors
+/// If a value can't be written as YAML.
 pub fn files() -> Result<Vec<File>, GenerateError> {
     Ok(vec![
         yaml("config/crd/fairway.dev_loadbalancers.yaml", &[LoadBalancer::crd()])?,
@@ -51,6 +54,9 @@ pub fn files() -> Result<Vec<File>, GenerateError> {
 }
 
 /// Writes the files below `top`.
+///
+/// # Errors
+/// If a value or a file can't be written.
 pub fn write(top: &Path) -> Result<(), GenerateError> {
     for (path, content) in files()? {
         let target = top.join(path);
@@ -60,7 +66,10 @@ pub fn write(top: &Path) -> Result<(), GenerateError> {
     Ok(())
 }
 
-/// Fails when a file below `top` is not what [`write`] would write.
+/// Compares the files below `top` with what [`write`] would write.
+///
+/// # Errors
+/// If one differs or is missing.
 pub fn check(top: &Path) -> Result<(), GenerateError> {
     let mut stale = vec![];
     for (path, content) in files()? {

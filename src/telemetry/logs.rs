@@ -55,7 +55,7 @@ where
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
         Format::Text => layer.with_ansi(false).boxed(),
-        Format::Json => layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+        Format::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed(),
     }
 }
 

@@ -10,10 +10,13 @@ use fairway::{
     reconcile::{Engine, Scope, Settings},
     telemetry::{Exposition, Metrics, Readiness},
 };
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Secret, Service},
-    events::v1::Event,
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Secret, Service},
+        events::v1::Event,
+    },
+    apimachinery::pkg::util::intstr::IntOrString,
 };
 use kube::{
     Api, Client,
@@ -21,7 +24,7 @@ use kube::{
     core::{ApiResource, NamespaceResourceScope},
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{sync::oneshot, task::JoinHandle, time};
 
 use crate::server::{namespace, operator_client};
@@ -162,7 +165,7 @@ async fn what_is_changed_by_hand_is_put_right() {
     services.patch("shop-lb", &PatchParams::default(), &Patch::Strategic(&edit)).await.unwrap();
     eventually("the port to be right again", async || {
         let ports = get::<Service>(&client, &namespace, "shop-lb").await?.spec?.ports?;
-        (serde_json::to_value(&ports[0].target_port).unwrap() == Value::from(80)).then_some(())
+        (ports[0].target_port == Some(IntOrString::Int(80))).then_some(())
     })
     .await;
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);

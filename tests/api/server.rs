@@ -118,7 +118,10 @@ fn start_processes() -> Server {
         errors.read_to_string(&mut text).unwrap();
         panic!("etcd and kube-apiserver don't start: {text}");
     }
-    // Nobody reads on: what comes later must not block the script.
-    std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+    // Nobody reads on: what comes later must not block the script, which outlives this process.
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut errors, &mut std::io::sink());
+        let _ = child.wait();
+    });
     Server { kubeconfig: folder.join("kubeconfig"), _alive: alive }
 }

@@ -26,7 +26,7 @@ defaults
     option redispatch
     retries 3
     timeout http-request 10s
-    timeout http-keep-alive 50s
+    timeout http-keep-alive 10s
     timeout queue 30s
     timeout client 50s
     timeout client-fin 30s

@@ -14,6 +14,9 @@ pub struct ControlCharacter(u32);
 
 impl Word {
     /// Takes any text without control characters (line ends and NUL among them).
+    ///
+    /// # Errors
+    /// The first control character.
     pub fn parse(text: &str) -> Result<Self, ControlCharacter> {
         match text.chars().find(|character| character.is_control()) {
             Some(character) => Err(ControlCharacter(character.into())),

@@ -38,9 +38,9 @@ pub(super) fn pod(pod: Pod) -> KnownPod {
     let conditions = status.conditions.unwrap_or_default();
     let is = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
     let unschedulable = is("PodScheduled").filter(|condition| condition.status == "False");
-    let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-    let waiting =
-        unschedulable.and_then(|condition| condition.message.clone()).or_else(|| containers.filter_map(waits).next());
+    let mut containers =
+        status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let waiting = unschedulable.and_then(|condition| condition.message.clone()).or_else(|| containers.find_map(waits));
     // A pod that has ended keeps its address for a while, but nothing answers there.
     let ended = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
     KnownPod {

@@ -67,6 +67,5 @@ fn block(label: &str, der: &[u8]) -> String {
         text.push_str(&encoded[start..encoded.len().min(start + 64)]);
         text.push('\n');
     }
-    text.push_str(&format!("-----END {label}-----\n"));
-    text
+    text + "-----END " + label + "-----\n"
 }

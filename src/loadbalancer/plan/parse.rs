@@ -78,7 +78,10 @@ pub struct Member {
     pub weight: u16,
 }
 
-/// Parses a whole spec; the first thing that is wrong is told.
+/// Parses a whole spec.
+///
+/// # Errors
+/// The first thing that is wrong.
 pub fn parse(spec: &LoadBalancerSpec) -> Result<Spec, SpecError> {
     let pools: Vec<Pool> = spec.pools.iter().map(pool).collect::<Result<_, _>>()?;
     unique("spec.pools", "name", pools.iter().map(|pool| pool.name.clone()))?;

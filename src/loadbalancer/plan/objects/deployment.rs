@@ -140,8 +140,9 @@ fn haproxy_container(settings: &Settings, pins: &Pins, host_network: bool) -> Va
         "resources": resources(&settings.resources),
         "ports": [{ "name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP" }],
         "startupProbe": probe("health", 1, 120),
-        "readinessProbe": probe("health", 2, 2),
-        "livenessProbe": probe("health", 10, 6),
+        "readinessProbe": probe("health", 2, 3),
+        // No liveness: at its limit of connections HAProxy answers nobody, and must not be ended for that.
+        // Its master ends by itself when a worker does.
         "lifecycle": { "preStop": { "exec": { "command": [PROGRAM, "agent", "drain"] } } },
         "volumeMounts": [
             { "name": "program", "mountPath": "/opt/fairway", "readOnly": true },
@@ -151,7 +152,8 @@ fn haproxy_container(settings: &Settings, pins: &Pins, host_network: bool) -> Va
     })
 }
 
-/// The agent uses HAProxy's image as well, so that it checks with the very program that will run.
+/// The agent uses HAProxy's image as well, so that it checks with the very program that will run; checking
+/// takes the memory that the largest configuration takes.
 fn agent_container(pins: &Pins, host_network: bool) -> Value {
     json!({
         "name": "agent",
@@ -161,7 +163,7 @@ fn agent_container(pins: &Pins, host_network: bool) -> Value {
         "securityContext": security(host_network),
         "resources": {
             "requests": { "cpu": "10m", "memory": "32Mi" },
-            "limits": { "cpu": "1", "memory": "256Mi" },
+            "limits": { "cpu": "1", "memory": "512Mi" },
         },
         "ports": [
             { "name": "agent", "containerPort": AGENT_PORT, "protocol": "TCP" },
