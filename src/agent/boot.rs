@@ -1,12 +1,11 @@
 //! Chooses what HAProxy starts with, and becomes HAProxy. Touches the shared directory.
 
-use std::{os::unix::process::CommandExt, path::Path, time::Duration};
+use std::{os::unix::process::CommandExt, path::Path, pin::pin, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::{
-    PodError,
+    PodError, asked_to_end,
     choice::{self, Known, Origin},
     cli::PodOptions,
     files::{self, Files, PROCESS_FILE, Record},
@@ -27,8 +26,7 @@ const NONE_FIT: Duration = Duration::from_secs(1);
 pub async fn run(options: &PodOptions) -> Result<(), PodError> {
     let files = Files::new(&options.run_directory, "boot");
     let judge = Judge::new(files.clone(), options);
-    // The first process of a container is not ended by signals that it does not handle.
-    let mut end = signal(SignalKind::terminate()).map_err(PodError::io("handle signals"))?;
+    let mut end = pin!(asked_to_end()?);
     let mut said = None;
     let chosen = loop {
         let why = match choose(&files, &judge, &options.configuration_directory).await {
@@ -41,7 +39,7 @@ pub async fn run(options: &PodOptions) -> Result<(), PodError> {
             said = Some(why);
         }
         tokio::select! {
-            _ = end.recv() => return Ok(()),
+            () = &mut end => return Ok(()),
             () = tokio::time::sleep(pause) => {}
         }
     };

@@ -33,6 +33,8 @@ pub mod validation;
 
 use std::{io, path::PathBuf};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 /// What ends one of the agent's programs.
 #[derive(Debug, thiserror::Error)]
 pub enum PodError {
@@ -59,4 +61,18 @@ impl PodError {
         let path: PathBuf = path.to_owned();
         move |source| Self::Io { what: format!("{what} {}", path.display()), source }
     }
+}
+
+/// Ready when the container is asked to end. Kubernetes does so with the signal that the image names, and
+/// HAProxy's images, which the agent runs in as well, name SIGUSR1.
+fn asked_to_end() -> Result<impl Future<Output = ()>, PodError> {
+    // The first process of a container is not ended by signals that it does not handle.
+    let mut terminate = signal(SignalKind::terminate()).map_err(PodError::io("handle signals"))?;
+    let mut user = signal(SignalKind::user_defined1()).map_err(PodError::io("handle signals"))?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = user.recv() => {}
+        }
+    })
 }

@@ -3,7 +3,6 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::watch,
     time::{MissedTickBehavior, interval, sleep},
 };
@@ -12,6 +11,7 @@ use tracing::{info, warn};
 use super::{
     PodError,
     apply::{Applier, Outcome},
+    asked_to_end,
     cli::ServeOptions,
     files,
     metrics::Metrics,
@@ -29,7 +29,7 @@ const HELD_BACK: Duration = Duration::from_millis(200);
 /// # Errors
 /// When its ports cannot be had.
 pub async fn run(options: ServeOptions) -> Result<(), PodError> {
-    let mut end = signal(SignalKind::terminate()).map_err(PodError::io("handle signals"))?;
+    let end = asked_to_end()?;
     let listen = async |address| server::listen(address).await.map_err(PodError::io(format!("listen on {address}")));
     let (operators, plain) = (listen(options.address).await?, listen(options.metrics_address).await?);
     let applier = Applier::new(&options.pod);
@@ -44,7 +44,7 @@ pub async fn run(options: ServeOptions) -> Result<(), PodError> {
         () = tls::watch(&options.identity_directory, options.look_interval, identity_sender) => {}
         () = server::serve_operator(operators, shared.clone()) => {}
         () = server::serve_plain(plain, shared.clone()) => {}
-        _ = end.recv() => info!("ending"),
+        () = end => info!("ending"),
     }
     Ok(())
 }
