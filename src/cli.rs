@@ -34,7 +34,7 @@ enum Program {
     Operator(operator::Options),
     /// The half of an HAProxy pod that takes configurations and proves that they run.
     #[command(subcommand)]
-    Agent(agent::cli::Command),
+    Agent(agent::Command),
     /// Write CRDs, roles and reference pages from the code.
     Generate(GenerateOptions),
     /// Print the completions of a shell, to be sourced.

@@ -8,10 +8,11 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use super::{
-    cli::PodOptions,
     files::{Files, Record},
     judge::{self, Judge, Unfit},
-    listeners, process,
+    listeners,
+    options::PodOptions,
+    process,
     protocol::{Configuration, Conflict, Proven, Refused},
 };
 use crate::clients::haproxy::{ReloadAnswer, Socket};

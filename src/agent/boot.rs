@@ -7,10 +7,10 @@ use tracing::{info, warn};
 use super::{
     PodError, asked_to_end,
     choice::{self, Known, Origin},
-    cli::PodOptions,
     files::{self, Files, PROCESS_FILE, Record},
     judge::{self, Judge, Unfit},
     listeners,
+    options::PodOptions,
     protocol::{Configuration, MAIN_FILE, Proven},
 };
 

@@ -11,7 +11,7 @@ use nix::{
 use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
-use super::{PodError, cli::DrainOptions, files::Files};
+use super::{PodError, files::Files, options::DrainOptions};
 use crate::clients::haproxy::Socket;
 
 const AGAIN: Duration = Duration::from_millis(50);

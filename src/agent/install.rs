@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use super::{PodError, cli::InstallOptions};
+use super::{PodError, options::InstallOptions};
 
 /// Copies the running program.
 ///

@@ -13,9 +13,9 @@ use std::{
 use tokio::{net::TcpSocket, process::Command, time::timeout};
 
 use super::{
-    cli::PodOptions,
     files::{Files, PROCESS_FILE},
     message,
+    options::PodOptions,
     process::Process,
     protocol::{Configuration, MAIN_FILE},
     validation,

@@ -15,7 +15,6 @@
 pub mod apply;
 pub mod boot;
 pub mod choice;
-pub mod cli;
 pub mod drain;
 pub mod files;
 pub mod install;
@@ -23,6 +22,7 @@ pub mod judge;
 pub mod listeners;
 pub mod message;
 pub mod metrics;
+pub mod options;
 pub mod process;
 pub mod protocol;
 pub mod queue;
@@ -33,7 +33,38 @@ pub mod validation;
 
 use std::{io, path::PathBuf};
 
+use self::options::{DrainOptions, InstallOptions, PodOptions, ServeOptions};
+
 use tokio::signal::unix::{SignalKind, signal};
+
+/// The moments of a pod, as the command line names them.
+#[allow(clippy::doc_markdown, reason = "the comments are help texts, for a terminal")]
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Copy this program to where the pod's other containers find it.
+    Install(InstallOptions),
+    /// Choose a configuration, check it, and become HAProxy.
+    Boot(PodOptions),
+    /// Take configurations, have HAProxy run them, and report.
+    Serve(ServeOptions),
+    /// Let HAProxy finish what it has, and end it.
+    Drain(DrainOptions),
+}
+
+impl Command {
+    /// Runs it. `Boot` does not return when all goes well: the process becomes HAProxy.
+    ///
+    /// # Errors
+    /// What ended it, for a log line and an exit code.
+    pub async fn run(self) -> Result<(), PodError> {
+        match self {
+            Self::Install(options) => install::run(&options),
+            Self::Boot(options) => boot::run(&options).await,
+            Self::Serve(options) => serve::run(options).await,
+            Self::Drain(options) => drain::run(&options).await,
+        }
+    }
+}
 
 /// What ends one of the agent's programs.
 #[derive(Debug, thiserror::Error)]

@@ -11,10 +11,9 @@ use tracing::{info, warn};
 use super::{
     PodError,
     apply::{Applier, Outcome},
-    asked_to_end,
-    cli::ServeOptions,
-    files,
+    asked_to_end, files,
     metrics::Metrics,
+    options::ServeOptions,
     protocol::Report,
     queue::Queue,
     server::{self, Shared},

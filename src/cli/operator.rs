@@ -1,9 +1,9 @@
 //! `fairway operator`: puts the parts together, leads while it may, and stops as it was asked to.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, bail};
-use kube::Client;
+use kube::{Client, Config};
 use tokio::{net::TcpListener, signal::unix, sync::watch};
 use tracing::info;
 
@@ -19,6 +19,9 @@ use crate::{
 
 /// The lease of the one that leads.
 const LEASE: &str = "fairway-operator";
+
+/// How long an answer may stall before it is given up; a watch without news ends within this by itself.
+const SILENCE: Duration = Duration::from_mins(5);
 
 /// What the operator is told.
 #[derive(Debug, clap::Args)]
@@ -61,7 +64,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
     let http = tokio::spawn(http::serve(listener, http::router(exposition, readiness.clone())));
 
-    let client = Client::try_default().await.context("can't find the cluster: neither in a pod nor a kubeconfig")?;
+    let client = connect().await?;
     let lease = Lease::new(client.clone(), &options.namespace, LEASE, &options.name, Timings::default());
     info!(name = options.name, "Waiting to lead.");
     let mut leadership = tokio::select! {
@@ -80,6 +83,13 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     leadership.release().await;
     info!("Stopped.");
     Ok(())
+}
+
+/// The cluster of this pod, or of the kubeconfig.
+async fn connect() -> anyhow::Result<Client> {
+    let mut config = Config::infer().await.context("can't find the cluster: neither in a pod nor a kubeconfig")?;
+    config.read_timeout = Some(SILENCE);
+    Ok(Client::try_from(config)?)
 }
 
 /// Everything that only the one who leads may do.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::config::Mode;
+
 /// The name of the Deployment, Service, `ServiceAccount`, `PodDisruptionBudget` and `NetworkPolicy`.
 pub(super) fn child(load_balancer: &str) -> String {
     format!("{load_balancer}-lb")
@@ -44,4 +46,17 @@ pub(super) fn pod_labels(load_balancer: &str) -> BTreeMap<String, String> {
         labels.insert(key.to_owned(), value.to_owned());
     }
     labels
+}
+
+/// The name of a pool's backend for a mode.
+pub(super) fn backend(pool: &str, mode: Mode) -> String {
+    match mode {
+        Mode::Http => format!("{pool}.http"),
+        Mode::Tcp => format!("{pool}.tcp"),
+    }
+}
+
+/// Whether a backend is one of this pool's.
+pub(super) fn is_backend_of(name: &str, pool: &str) -> bool {
+    [Mode::Http, Mode::Tcp].into_iter().any(|mode| backend(pool, mode) == name)
 }

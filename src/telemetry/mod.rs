@@ -23,7 +23,7 @@ pub mod metrics;
 pub mod readiness;
 pub mod traces;
 
-use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use self::{
     metrics::{Exposition, Metrics},
@@ -65,9 +65,9 @@ pub fn start(format: logs::Format, filter: &str) -> Result<Telemetry, Error> {
     let filter = logs::filter(filter)?;
     let traces = traces::provider()?;
     tracing_subscriber::registry()
-        .with(filter)
-        .with(traces.as_ref().map(traces::layer))
-        .with(logs::layer(format))
+        // What is traced does not depend on what is logged.
+        .with(traces.as_ref().map(traces::layer).with_filter(LevelFilter::INFO))
+        .with(logs::layer(format).with_filter(filter))
         .try_init()?;
     Ok(Telemetry { traces })
 }

@@ -3,5 +3,6 @@
 
 mod bad_input;
 mod operator;
+mod process;
 mod server;
 mod shape;

@@ -79,7 +79,7 @@ impl Operator {
     }
 }
 
-fn spec() -> LoadBalancerSpec {
+pub(crate) fn spec() -> LoadBalancerSpec {
     serde_json::from_value(json!({
         "listeners": [{ "name": "web", "protocol": "HTTP", "port": 80, "pool": "app" }],
         "pools": [{ "name": "app", "members": [{ "address": "192.0.2.10", "port": 8080 }] }],
@@ -89,13 +89,13 @@ fn spec() -> LoadBalancerSpec {
     .unwrap()
 }
 
-async fn create(client: &Client, namespace: &str, spec: LoadBalancerSpec) -> LoadBalancer {
+pub(crate) async fn create(client: &Client, namespace: &str, spec: LoadBalancerSpec) -> LoadBalancer {
     let api: Api<LoadBalancer> = Api::namespaced(client.clone(), namespace);
     api.create(&PostParams::default(), &LoadBalancer::new("shop", spec)).await.unwrap()
 }
 
 /// Asks again and again until the answer is there.
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
     let asking = async {
         loop {
             if let Some(answer) = ask().await {

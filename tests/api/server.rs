@@ -36,6 +36,11 @@ pub(crate) async fn client() -> Client {
     Client::try_from(config(&server.kubeconfig).await).unwrap()
 }
 
+/// The administrator's kubeconfig, for a process of its own.
+pub(crate) async fn kubeconfig() -> &'static Path {
+    &SERVER.get_or_init(start).await.kubeconfig
+}
+
 /// A client with the operator's rights and no more: those of its role.
 pub(crate) async fn operator_client() -> Client {
     let server = SERVER.get_or_init(start).await;

@@ -11,27 +11,13 @@ use crate::{
     api::{ConfigurationStatus, Protocol},
     loadbalancer::{
         config::{Backend, Frontend, HaproxyConfig, Mode, render},
+        names,
         world::{Replica, World},
     },
 };
 
 /// The most that a Secret holds, in bytes (`MaxSecretSize` of Kubernetes), less what its other keys take.
 pub const LARGEST: usize = 1_048_576 - 1_024;
-
-/// The name of a pool's backend for a mode.
-#[must_use]
-pub fn backend_name(pool: &str, mode: Mode) -> String {
-    match mode {
-        Mode::Http => format!("{pool}.http"),
-        Mode::Tcp => format!("{pool}.tcp"),
-    }
-}
-
-/// Whether a backend is one of this pool's.
-#[must_use]
-pub fn is_backend_of(backend: &str, pool: &str) -> bool {
-    backend == backend_name(pool, Mode::Http) || backend == backend_name(pool, Mode::Tcp)
-}
 
 /// The files of the configuration.
 #[must_use]
@@ -86,13 +72,13 @@ fn frontend(listener: &Listener) -> Frontend {
         certificate_list: (listener.protocol == Protocol::Https).then(|| certificate_list(listener)),
         allowed: listener.allowed.clone(),
         client_timeout: listener.client_timeout,
-        backend: backend_name(&listener.pool, mode(listener.protocol)),
+        backend: names::backend(&listener.pool, mode(listener.protocol)),
     }
 }
 
 fn backend(pool: &Pool, mode: Mode, references: &References) -> Backend {
     Backend {
-        name: backend_name(&pool.name, mode),
+        name: names::backend(&pool.name, mode),
         mode,
         balance: pool.balance,
         check: pool.check.clone(),

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     agent::protocol::{Configuration, MAIN_FILE},
     api::{ServiceMembers, ServicePort},
-    loadbalancer::{config::Server, world::World},
+    loadbalancer::{config::Server, names, world::World},
 };
 
 /// Something that the spec names and that can't be used.
@@ -168,7 +168,7 @@ fn servers_before(pool: &str, service: &str, last_good: Option<&Configuration>) 
     let mut servers: Vec<Server> = vec![];
     for line in text.lines() {
         if let Some(backend) = line.strip_prefix("backend ") {
-            inside = super::configuration::is_backend_of(backend, pool);
+            inside = names::is_backend_of(backend, pool);
         } else if inside
             && let Some(server) = Server::from_line(line)
             && server.name.starts_with(&prefix)

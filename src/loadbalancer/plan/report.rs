@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    configuration::backend_name,
     parse::Spec,
     references::{ReferenceError, References},
 };
@@ -255,7 +254,7 @@ fn pools(spec: &Spec, references: Option<&References>, replicas: &[&Replica]) ->
         .map(|pool| {
             let servers = references.and_then(|references| references.servers.get(&pool.name));
             let servers = servers.map_or(&[][..], Vec::as_slice);
-            let backends = [Mode::Http, Mode::Tcp].map(|mode| backend_name(&pool.name, mode));
+            let backends = [Mode::Http, Mode::Tcp].map(|mode| names::backend(&pool.name, mode));
             let seen = |server: &str| -> Vec<MemberState> {
                 let members = reports
                     .iter()

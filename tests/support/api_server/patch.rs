@@ -24,11 +24,11 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
 pub(super) fn json(target: &mut Value, patch: &Value) -> Result<(), Refusal> {
     for operation in patch.as_array().into_iter().flatten() {
         let text = |field: &str| operation[field].as_str().unwrap_or_default();
-        let (verb, path) = (text("op"), text("path"));
+        let (verb, place) = (text("op"), text("path"));
         let done = match verb {
-            "test" => target.pointer(path).unwrap_or(&Value::Null) == &operation["value"],
-            "add" | "replace" => put(target, path, operation["value"].clone(), verb == "replace"),
-            "remove" => take(target, path),
+            "test" => target.pointer(place).unwrap_or(&Value::Null) == &operation["value"],
+            "add" | "replace" => put(target, place, operation["value"].clone(), verb == "replace"),
+            "remove" => take(target, place),
             _ => false,
         };
         if !done {

@@ -1,44 +1,12 @@
-//! The command line of `fairway agent`. Decides nothing: every path, port and bound has its default for
-//! a pod, and can be set by flag or environment.
+//! What the agent's programs are told. Decides nothing: every path, port and bound has its default for a pod,
+//! and can be set by flag or environment.
 
 // The comments are help texts, for a terminal.
 #![allow(clippy::doc_markdown)]
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{
-    PodError, boot, drain, install,
-    protocol::{AGENT_PORT, HEALTH_PORT, METRICS_PORT},
-    serve,
-};
-
-/// The moments of a pod.
-#[derive(Clone, Debug, clap::Subcommand)]
-pub enum Command {
-    /// Copy this program to where the pod's other containers find it.
-    Install(InstallOptions),
-    /// Choose a configuration, check it, and become HAProxy.
-    Boot(PodOptions),
-    /// Take configurations, have HAProxy run them, and report.
-    Serve(ServeOptions),
-    /// Let HAProxy finish what it has, and end it.
-    Drain(DrainOptions),
-}
-
-impl Command {
-    /// Runs it. `Boot` does not return when all goes well: the process becomes HAProxy.
-    ///
-    /// # Errors
-    /// What ended it, for a log line and an exit code.
-    pub async fn run(self) -> Result<(), PodError> {
-        match self {
-            Self::Install(options) => install::run(&options),
-            Self::Boot(options) => boot::run(&options).await,
-            Self::Serve(options) => serve::run(options).await,
-            Self::Drain(options) => drain::run(&options).await,
-        }
-    }
-}
+use super::protocol::{AGENT_PORT, HEALTH_PORT, METRICS_PORT};
 
 /// Where the program is copied to.
 #[derive(Clone, Debug, clap::Args)]
