@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Pod, Service},
 };
-use kube::api::ListParams;
+use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 
 use crate::{
@@ -57,6 +57,16 @@ impl<'a> Application<'a> {
             },
         });
         self.sandbox.apply::<Deployment>(deployment).await;
+    }
+
+    /// Has every pod replaced, as for a new version, and waits until the old ones are gone.
+    pub(crate) async fn replace(&self) {
+        let before = self.pods().await;
+        let deployment = format!("deployment/{}", self.name);
+        self.sandbox.kubectl(&["rollout", "restart", &deployment]).await.unwrap();
+        self.sandbox.kubectl(&["rollout", "status", &deployment, "--timeout=90s"]).await.unwrap();
+        let pods = self.serves(before.len()).await;
+        assert!(pods.iter().all(|pod| before.iter().all(|old| old.uid() != pod.uid())), "a pod was not replaced");
     }
 
     /// Waits until as many pods serve and no other is left; the pods.

@@ -25,7 +25,7 @@ async fn all_ways<'a>(
     speech: Speech,
 ) -> Vec<(&'a str, Target, Connections)> {
     let targets = balancer.targets(port, &speech).await;
-    let ways = [Connections::Closed, Connections::Kept];
+    let ways = [Connections::Closed, Connections::Kept, Connections::Idle];
     targets.into_iter().flat_map(|target| ways.map(|way| (who, target.clone(), way))).collect()
 }
 
@@ -85,7 +85,7 @@ fn members_by_address_come_go_and_are_weighted_without_a_failed_request() {
 }
 
 #[test]
-fn a_service_that_is_scaled_is_followed_without_a_failed_request() {
+fn a_service_that_is_scaled_and_replaced_is_followed_without_a_failed_request() {
     sandbox::restricted("scaled", async |sandbox| {
         let app = Application::start(sandbox, "app", 2).await;
         let spec = spec(&[service_pool("app", "app")], &[listener("web", "HTTP", 80, "app")]);
@@ -100,7 +100,9 @@ fn a_service_that_is_scaled_is_followed_without_a_failed_request() {
             balancer.pool("app", count, count, LIVE).await;
             answered_by(&balancer, "all members", |tally| tally.members.len() == replicas).await;
         }
-        traffic.stop_unharmed("an application scaled from 2 to 4, 1 and 3").await;
+        app.replace().await;
+        balancer.pool("app", 3, 3, LIVE).await;
+        traffic.stop_unharmed("an application scaled from 2 to 4, 1 and 3, and replaced").await;
         assert_eq!(balancer.identities().await, before, "pods were replaced or restarted");
     });
 }
@@ -120,6 +122,7 @@ fn a_renewed_certificate_is_seen_on_every_replica_without_a_failed_request() {
         let before = balancer.identities().await;
         let speech = Speech::Https("shop.example.com".to_owned(), authority.trusted());
         let traffic = Traffic::start(all_ways(&balancer, 443, "HTTPS", speech.clone()).await);
+        traffic.flows().await;
         let hash = |status: &fairway::api::LoadBalancerStatus| status.configuration.clone().unwrap_or_default().hash;
         let served = hash(&balancer.status().await);
 

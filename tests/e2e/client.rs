@@ -61,6 +61,11 @@ impl Client {
         Self { target, connections, kept: None }
     }
 
+    /// How long it waits between two requests.
+    pub(crate) fn pace(&self) -> Duration {
+        self.connections.pace()
+    }
+
     /// Asks once; the answer, or why there is none.
     pub(crate) async fn ask(&mut self) -> Result<Answer, String> {
         match timeout(PATIENCE, self.converse()).await {
@@ -86,7 +91,7 @@ impl Client {
         }
         let certificate = connection.certificate.clone();
         let closes = closes.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        if self.connections == Connections::Kept && !closes && connection.sender.ready().await.is_ok() {
+        if self.connections != Connections::Closed && !closes && connection.sender.ready().await.is_ok() {
             self.kept = Some(connection);
         }
         match expected {

@@ -58,7 +58,11 @@ async fn heals(sandbox: &Sandbox, balancer: &Balancer<'_>, pod: &Pod, container:
     })
     .await;
     balancer.programmed(POD).await;
-    tell(&format!("kill -9 of {container} (process {}): healed after {:.1} s", victim.id, begun.elapsed().as_secs_f64()));
+    tell(&format!(
+        "kill -9 of {} in container {container}: healed after {:.1} s",
+        victim.id,
+        begun.elapsed().as_secs_f64()
+    ));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What a user sees, on real nodes with real traffic. `make test-e2e` makes the cluster and the images first;
 //! with `CLUSTER=existing` and `KUBECONFIG` it is a cluster of the user's own.
 //!
-//! Each test has a namespace of its own, which is kept and described when the test fails. Run them with
-//! `--test-threads 1`: some take the operator or a node away.
+//! Each test has a namespace of its own, which is kept and described when the test fails; one runs at a time,
+//! since some take the operator or a node away. Clients are on this machine and ask Services and pods at
+//! their own addresses: a cluster of the user's own has to let them in.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod application;

@@ -54,6 +54,7 @@ fn certificates_that_cannot_be_used_are_told_of_and_the_last_good_one_serves_on(
         let targets = balancer.targets(443, &speech).await;
         let encrypted = Traffic::start(targets.iter().map(|target| ("HTTPS", target.clone(), Connections::Closed)));
 
+        encrypted.flows().await;
         for (what, certificate, key) in [
             ("malformed", "not a certificate", good.key.as_str()),
             ("mismatched", other.pem.as_str(), good.key.as_str()),

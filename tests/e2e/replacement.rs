@@ -41,8 +41,8 @@ fn pods_are_replaced_for_resources_and_image_without_a_failed_request() {
         let balancer = Balancer::start(sandbox, "web", &spec()).await;
         balancer.pool("app", 2, 2, LIVE).await;
         let service = balancer.service(80, Speech::Http).await;
-        let ways = [Connections::Closed, Connections::Kept].map(|way| ("HTTP", service.clone(), way));
-        let traffic = Traffic::start::<'_>(ways);
+        let ways = [Connections::Closed, Connections::Kept, Connections::Idle];
+        let traffic = Traffic::start(ways.map(|way| ("HTTP", service.clone(), way)));
 
         let mut changed = spec();
         changed["resources"]["limits"]["memory"] = json!("160Mi");

@@ -4,6 +4,7 @@ use std::{
     any::Any,
     fmt::{Debug, Write},
     panic::{AssertUnwindSafe, resume_unwind},
+    sync::{Mutex, PoisonError},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -49,8 +50,12 @@ pub(crate) fn destructive(name: &str, test: impl AsyncFnOnce(&Sandbox)) {
     run(name, "restricted", test);
 }
 
+/// One test at a time: some take the operator or a node away.
+static TURN: Mutex<()> = Mutex::new(());
+
 fn run(name: &str, security: &str, test: impl AsyncFnOnce(&Sandbox)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let begun = Instant::now();
     runtime.block_on(async {
         let cluster = Cluster::get().await;
@@ -65,6 +70,7 @@ fn run(name: &str, security: &str, test: impl AsyncFnOnce(&Sandbox)) {
             Err(panic) => resume(panic),
         }
     });
+    drop(turn);
     tell(&format!("{name}: {:.0} s", begun.elapsed().as_secs_f64()));
 }
 

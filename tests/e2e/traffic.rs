@@ -16,12 +16,20 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::client::{Answer, Client};
+use crate::{
+    client::{Answer, Client},
+    cluster::tell,
+    wait::{self, LIVE, seen},
+};
 
 /// How many clients ask at the same time, for each [`Traffic`].
 const CLIENTS: u32 = 2;
 /// How often each of them asks.
 const PACE: Duration = Duration::from_millis(25);
+/// How often those ask whose connections are mostly idle.
+const IDLE_PACE: Duration = Duration::from_millis(1500);
+/// How many requests count as traffic that flows.
+const FLOW: u64 = 100;
 
 /// Who is asked, and how.
 #[derive(Clone)]
@@ -48,6 +56,8 @@ pub(crate) enum Connections {
     Closed,
     /// They are kept for as long as the server does.
     Kept,
+    /// As `Kept`, and idle for a while between two requests.
+    Idle,
 }
 
 /// A request that was not answered.
@@ -149,6 +159,16 @@ impl Traffic {
         self.tally.lock().unwrap().clone()
     }
 
+    /// Waits until some more requests were answered, so that a change has traffic before and after it.
+    pub(crate) async fn flows(&self) {
+        let counted = self.so_far().requests;
+        wait::until("requests to be answered", LIVE, async || {
+            let more = self.so_far().requests - counted;
+            seen(more >= FLOW, || format!("{more} more"))
+        })
+        .await;
+    }
+
     /// Ends the clients; what they counted.
     pub(crate) async fn stop(mut self) -> Tally {
         self.stop.send_replace(true);
@@ -158,18 +178,18 @@ impl Traffic {
         self.so_far()
     }
 
-    /// Ends the clients and makes sure that every request was answered.
+    /// Lets some more requests be answered, ends the clients and makes sure that every request was answered.
     pub(crate) async fn stop_unharmed(self, what: &str) -> Tally {
+        self.flows().await;
         let tally = self.stop().await;
-        crate::cluster::tell(&format!("{what}: {tally}"));
+        tell(&format!("{what}: {tally}"));
         assert!(tally.failures.is_empty(), "{what}: {tally}");
-        assert!(tally.requests > 0, "{what}: nobody asked anything");
         tally
     }
 }
 
 async fn ask(mut client: Client, who: String, tally: Arc<Mutex<Tally>>, mut stopped: watch::Receiver<bool>) {
-    let mut ticks = interval(PACE);
+    let mut ticks = interval(client.pace());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -179,6 +199,13 @@ async fn ask(mut client: Client, who: String, tally: Arc<Mutex<Tally>>, mut stop
         let begun = Instant::now();
         let answer = client.ask().await;
         tally.lock().unwrap().add(&who, begun, answer);
+    }
+}
+
+impl Connections {
+    /// How long a client waits between two requests.
+    pub(crate) fn pace(self) -> Duration {
+        if self == Self::Idle { IDLE_PACE } else { PACE }
     }
 }
 
