@@ -55,6 +55,9 @@ impl std::fmt::Debug for CertificateSecret {
 pub struct ServiceWorld {
     /// Its ports.
     pub ports: Vec<ServicePortWorld>,
+    /// Whether there is an `EndpointSlice` of it. Kubernetes makes one for every Service, be it empty: as
+    /// long as there is none it is not known what stands behind a Service that was just made.
+    pub sliced: bool,
     /// Its endpoints that take traffic, each with the port's name.
     pub endpoints: Vec<Endpoint>,
 }

@@ -64,7 +64,7 @@ pub(crate) fn service(endpoints: &[(&str, &str, u16)]) -> ServiceWorld {
             port: *port,
         })
         .collect();
-    ServiceWorld { ports, endpoints }
+    ServiceWorld { ports, sliced: true, endpoints }
 }
 
 /// A certificate for these names, with its key, as a Secret holds them.

@@ -95,6 +95,27 @@ fn a_member_changes_while_a_certificate_is_missing() {
 }
 
 #[test]
+fn a_service_that_was_just_made_again_takes_no_member_away() {
+    let mut resource = load_balancer(SECURE);
+    let mut world = good_world();
+    let good = settled(&mut resource, &mut world);
+    let fresh = world.services.get_mut("app").unwrap();
+    (fresh.sliced, fresh.endpoints) = (false, vec![]);
+    assert!(plan::needs_last_good(&resource, &world));
+    world.last_good = Some(good.clone());
+    let plan = planned(&resource, &world);
+    assert_eq!(condition(&plan, "ResolvedRefs").0, "False/Pending");
+    assert_eq!(secret_configuration(&plan).unwrap(), good, "the configuration is what it was");
+    assert_eq!(plan.events, [], "nobody has to do anything");
+
+    // An empty slice is an answer: nothing stands behind it.
+    world.services.get_mut("app").unwrap().sliced = true;
+    let plan = planned(&resource, &world);
+    assert_eq!(condition(&plan, "ResolvedRefs").0, "True/ResolvedRefs");
+    assert!(!crate::fixtures::pushes(&plan)[0].1.files[MAIN_FILE].contains("server app:"));
+}
+
+#[test]
 fn a_missing_class_leaves_the_pods_as_they_are() {
     let mut resource = load_balancer(SECURE);
     let mut world = good_world();

@@ -104,10 +104,11 @@ impl Observer {
     pub(super) fn service(&self, namespace: &str, name: &str) -> Option<ServiceWorld> {
         let ports = self.services.get(namespace, name)?;
         let slices = self.slices_of.of(namespace, name);
-        let endpoints = slices.iter().filter_map(|slice| self.slices.get(namespace, slice));
+        let slices: Vec<_> = slices.iter().filter_map(|slice| self.slices.get(namespace, slice)).collect();
         Some(ServiceWorld {
             ports: ports.to_vec(),
-            endpoints: endpoints.flat_map(|slice| slice.endpoints.clone()).collect(),
+            sliced: !slices.is_empty(),
+            endpoints: slices.iter().flat_map(|slice| slice.endpoints.clone()).collect(),
         })
     }
 

@@ -34,6 +34,9 @@ pub enum ReferenceError {
         "there is no Service {0:?} in this namespace: create it or correct the name; until then the members known before stay"
     )]
     ServiceNotFound(String),
+    /// The Service was just made, and what stands behind it is not known yet.
+    #[error("Service {0:?} has no EndpointSlice yet: until it has one the members known before stay")]
+    ServicePending(String),
     /// The Service has no such port.
     #[error("Service {0:?} has no port {1}: it has {2}")]
     ServicePortNotFound(String, String, String),
@@ -51,6 +54,7 @@ impl ReferenceError {
             Self::SecretNotFound(_) => "SecretNotFound",
             Self::InvalidCertificate(..) => "InvalidCertificate",
             Self::ServiceNotFound(_) => "ServiceNotFound",
+            Self::ServicePending(_) => "Pending",
             Self::ServicePortNotFound(..) | Self::ServicePortUnclear(..) => "ServicePortNotFound",
         }
     }
@@ -148,6 +152,9 @@ fn service_servers(members: &ServiceMembers, world: &World) -> Result<Vec<Server
             ReferenceError::ServicePortNotFound(members.name.clone(), wanted, known())
         })?,
     };
+    if !service.sliced {
+        return Err(ReferenceError::ServicePending(members.name.clone()));
+    }
     // The field was parsed: the weight is between 0 and 256.
     let weight = u16::try_from(members.weight).unwrap_or_default();
     let mut servers: Vec<Server> = service
