@@ -60,7 +60,7 @@ async fn heals(sandbox: &Sandbox, balancer: &Balancer<'_>, pod: &Pod, container:
     balancer.programmed(POD).await;
     tell(&format!(
         "kill -9 of {} in container {container}: healed after {:.1} s",
-        victim.id,
+        victim.command.split(' ').next().unwrap_or_default(),
         begun.elapsed().as_secs_f64()
     ));
 }
