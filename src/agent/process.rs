@@ -58,7 +58,6 @@ impl Process<'_> {
         line(format_args!("fd-hard-limit {}", needs.descriptors));
         line(format_args!("{OUTLIVED_KEY} {}", needs.outlived));
         line(format_args!("hard-stop-after 30m"));
-        line(format_args!("close-spread-time 10s"));
         text.push_str("\nfrontend fairway-health\n    mode http\n");
         let bind = if self.ipv6 { format!(":::{} v4v6", self.health_port) } else { format!(":{}", self.health_port) };
         let _ = writeln!(text, "    bind {bind}");
