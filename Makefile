@@ -49,7 +49,7 @@ lint: ## Format, clippy, shell scripts, generated files
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo run --quiet --locked -- generate --check
 	tests/support/packages shellcheck
-	shellcheck --external-sources $$(grep -rlE '^#!(/usr/bin/env bash|/bin/bash|/bin/sh)' tests .ci)
+	shellcheck --external-sources --source-path SCRIPTDIR $$(grep -rlE '^#!(/usr/bin/env bash|/bin/bash|/bin/sh)' tests .ci)
 
 .PHONY: deny
 deny: ## Licences and sources of dependencies, and what must not be among them (installs cargo-deny once)
