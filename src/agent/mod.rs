@@ -14,11 +14,13 @@
 
 pub mod apply;
 pub mod boot;
+pub mod change;
 pub mod choice;
 pub mod drain;
 pub mod files;
 pub mod install;
 pub mod judge;
+pub mod layout;
 pub mod listeners;
 pub mod message;
 pub mod metrics;
