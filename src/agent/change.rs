@@ -239,7 +239,8 @@ fn is_allowed(loaded: &Backend, next: &Backend) -> bool {
 
 /// Commands for the certificates that differ; all other files must be the same.
 fn certificates(situation: Situation<'_>, wanted: &FileMap) -> Result<Vec<Command>, Why> {
-    let names: BTreeSet<&String> = situation.loaded.keys().chain(situation.running.keys()).chain(wanted.keys()).collect();
+    let names: BTreeSet<&String> =
+        situation.loaded.keys().chain(situation.running.keys()).chain(wanted.keys()).collect();
     let main_file = wanted.get(MAIN_FILE).map_or("", String::as_str);
     let mut commands = Vec::new();
     for name in names.into_iter().filter(|name| *name != MAIN_FILE) {

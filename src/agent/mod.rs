@@ -10,10 +10,11 @@
 //!
 //! | pure | I/O |
 //! |---|---|
-//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
+//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`layout`], [`change`], [`certificate`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
 
 pub mod apply;
 pub mod boot;
+pub mod certificate;
 pub mod change;
 pub mod choice;
 pub mod drain;

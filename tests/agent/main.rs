@@ -8,5 +8,7 @@ mod latency;
 mod loss;
 mod pod;
 mod refusals;
+mod runtime;
+mod traffic;
 mod trust;
 mod web;

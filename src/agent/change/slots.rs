@@ -51,7 +51,9 @@ pub(super) fn plan(
             free.entry(options[slot.name.as_str()]).or_default().push(index);
         }
     }
-    free.values_mut().for_each(|free| free.sort_by_key(|index| slots[*index].name.starts_with(SPARE)));
+    for free in free.values_mut() {
+        free.sort_by_key(|index| slots[*index].name.starts_with(SPARE));
+    }
     for (server, place) in wanted.servers.iter().zip(&mut places) {
         if server.is_spare() || place.is_some() {
             continue;

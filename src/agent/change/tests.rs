@@ -144,7 +144,10 @@ fn a_slot_that_was_left_is_filled_when_it_is_quiet_and_found_again_when_it_is_no
     assert_eq!(change(&slots, A), Change::Commands(vec![ready]));
     slots.get_mut("b").expect("the backend")[0].busy = false;
     let Change::Commands(commands) = change(&slots, other) else { panic!("it is quiet") };
-    assert_eq!(commands.iter().flat_map(Command::lines).next().as_deref(), Some("set server b/a addr 10.0.0.2 port 80"));
+    assert_eq!(
+        commands.iter().flat_map(Command::lines).next().as_deref(),
+        Some("set server b/a addr 10.0.0.2 port 80")
+    );
 }
 
 /// Servers of addresses, weights and whether they are enabled; some of one more kind.

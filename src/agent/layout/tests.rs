@@ -59,10 +59,7 @@ fn server_lines_of_another_form(#[case] line: &str) {
 #[test]
 fn a_server_line_with_all_it_can_have() {
     let server = Server::parse("\tserver a 10.0.0.1:80 check weight 7 sni 'str(a b)' disabled").expect("understood");
-    assert_eq!(
-        (server.weight, server.enabled, server.options.as_str()),
-        (7, false, "check sni 'str(a b)'")
-    );
+    assert_eq!((server.weight, server.enabled, server.options.as_str()), (7, false, "check sni 'str(a b)'"));
     assert_eq!(Server::parse("server a 10.0.0.1:80").map(|server| server.weight), Some(1));
 }
 
@@ -119,6 +116,7 @@ fn how_many(#[case] servers: usize, #[case] most: usize, #[case] expected: usize
     let laid_out = with_spares(&format!("backend a\n{lines}"), most);
     assert_eq!(laid_out.matches(SPARE).count(), expected);
     // Servers that all differ have no slots that fit them.
-    let lines: String = (0..servers).map(|number| format!("    server s{number} 10.0.0.1:80 id {}\n", number + 1)).collect();
+    let lines: String =
+        (0..servers).map(|number| format!("    server s{number} 10.0.0.1:80 id {}\n", number + 1)).collect();
     assert!(!with_spares(&format!("backend a\n{lines}"), most).contains(SPARE));
 }

@@ -1,0 +1,286 @@
+//! A change while HAProxy runs, the proof of it, and the same for a worker that has drifted. Nothing is
+//! proven before the worker has told that it has what is wanted; what fails half-way is never the last word:
+//! a reload follows, or the slots are put right.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::time::{Instant, timeout};
+use tracing::{debug, error, info, warn};
+
+use super::Applier;
+use crate::{
+    agent::{
+        certificate,
+        change::{self, Change, Command, FileMap, Situation, Why, plan_change},
+        layout::Layout,
+        metrics::ChangeLabels,
+        protocol::{Configuration, MAIN_FILE, MemberHealth, Proven},
+    },
+    clients::haproxy::Slots,
+};
+
+/// All commands of one change, and the proof.
+const RUNTIME_PATIENCE: Duration = Duration::from_secs(10);
+/// Commands that are sent at once, in bytes; HAProxy takes 16 kB on a line.
+const LINE_LIMIT: usize = 8_000;
+/// What a worker runs that could not be put right while it runs. No hash: nothing is proven by it.
+const DRIFTED: &str = "drifted";
+/// A worker that drifts again and again is not reloaded more often.
+const DRIFT_RELOADS: Duration = Duration::from_mins(1);
+
+/// What is known of the running worker beside its slots.
+struct Known {
+    loaded: FileMap,
+    running: FileMap,
+}
+
+/// The layouts by which servers are named in reports, kept while both hashes stay.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    hashes: (String, String),
+    layouts: Option<(Layout, Layout)>,
+}
+
+impl Applier {
+    /// Has the running worker take a configuration without a reload.
+    ///
+    /// # Errors
+    /// Why it must be a reload. Commands may have been carried out when it is [`Why::Failed`].
+    pub(super) async fn change(
+        &mut self,
+        configuration: &Configuration,
+        wanted: &Proven,
+        marker: &str,
+    ) -> Result<(), Why> {
+        match timeout(RUNTIME_PATIENCE, self.try_change(configuration, wanted, marker)).await {
+            Ok(result) => result,
+            Err(_) => Err(failed("it took too long")),
+        }
+    }
+
+    async fn try_change(&mut self, configuration: &Configuration, wanted: &Proven, marker: &str) -> Result<(), Why> {
+        let known = self.known(marker).await?;
+        let touched = change::touched(&known.running, &configuration.files);
+        let slots = self.slots_of(&touched).await?;
+        let commands = match plan_change(known.situation(&slots), &configuration.files) {
+            Change::Reload(why) => return Err(why),
+            Change::Nothing => Vec::new(),
+            Change::Commands(commands) => commands,
+        };
+        let is_certificate = |command: &Command| matches!(command, Command::Certificate { .. });
+        let reason = if commands.iter().any(is_certificate) { "Certificates" } else { "Servers" };
+        self.changes.get_or_create(&ChangeLabels { kind: "runtime", reason }).inc();
+        // What HAProxy would start with, before it runs it.
+        self.judge.adopt(configuration).map_err(failed)?;
+        self.carry_out(&commands).await?;
+        let slots = if touched.is_empty() { Slots::new() } else { self.slots_of(&touched).await? };
+        let reached = Known { loaded: known.loaded, running: configuration.files.clone() };
+        if plan_change(reached.situation(&slots), &configuration.files) != Change::Nothing {
+            return Err(failed("the worker told otherwise"));
+        }
+        self.files.switch_to(wanted).map_err(failed)?;
+        self.worker.set_marker(&wanted.hash).await.map_err(failed)?;
+        debug!(?commands, sequence = wanted.sequence, "changed while running");
+        Ok(())
+    }
+
+    async fn known(&self, marker: &str) -> Result<Known, Why> {
+        let loaded = self.worker.loaded().await.map_err(failed)?.ok_or(Why::Unknown)?;
+        let contents = |hash: &str| self.files.contents(hash).ok_or(Why::Unknown);
+        Ok(Known { loaded: contents(&loaded)?, running: contents(marker)? })
+    }
+
+    async fn slots_of(&self, backends: &std::collections::BTreeSet<String>) -> Result<Slots, Why> {
+        let mut backends_left = backends.iter();
+        match (backends_left.next(), backends_left.next()) {
+            (None, _) => Ok(Slots::new()),
+            (Some(only), None) => self.worker.slots_and_use(Some(only)).await.map_err(failed),
+            _ => self.statistics.slots_and_use(None).await.map_err(failed),
+        }
+    }
+
+    /// First what no traffic sees, which must be taken to the last; then the rest.
+    async fn carry_out(&self, commands: &[Command]) -> Result<(), Why> {
+        let prepares = |command: &Command| matches!(command, Command::Certificate { .. } | Command::Fill { .. });
+        let unseen = commands.iter().take_while(|command| prepares(command)).count();
+        for part in [&commands[..unseen], &commands[unseen..]] {
+            let mut line = String::new();
+            for command in part {
+                if let Command::Certificate { file, pem } = command {
+                    self.serve_certificate(file, pem).await?;
+                }
+                for text in command.lines() {
+                    if line.len() + text.len() > LINE_LIMIT {
+                        self.say(&std::mem::take(&mut line)).await?;
+                    }
+                    if !line.is_empty() {
+                        line.push(';');
+                    }
+                    line.push_str(&text);
+                }
+            }
+            if !line.is_empty() {
+                self.say(&line).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Silence is consent; and what an address was, and is now.
+    async fn say(&self, line: &str) -> Result<(), Why> {
+        let answer = self.worker.ask(line).await.map_err(failed)?;
+        let objects = |line: &&str| !line.trim().is_empty() && !line.ends_with("by 'stats socket command'");
+        answer.lines().find(objects).map_or(Ok(()), |objection| Err(failed(objection)))
+    }
+
+    async fn serve_certificate(&self, file: &str, pem: &str) -> Result<(), Why> {
+        // The line feed that ends a command is the empty line that ends the payload.
+        let set = self.worker.ask(&format!("set ssl cert {file} <<\n{pem}")).await.map_err(failed)?;
+        let committed = if set.starts_with("Transaction ") {
+            self.worker.ask(&format!("commit ssl cert {file}")).await.map_err(failed)?
+        } else {
+            set
+        };
+        if !committed.lines().any(|line| line == "Success!") {
+            // It stays open, and is the next one's, unless it is ended.
+            let _ = self.worker.ask(&format!("abort ssl cert {file}")).await;
+            return Err(failed(format_args!("certificate {file}: {}", self.judge.clean(&committed))));
+        }
+        if self.serves(file, pem).await? { Ok(()) } else { Err(failed(format_args!("certificate {file} is another"))) }
+    }
+
+    async fn serves(&self, file: &str, pem: &str) -> Result<bool, Why> {
+        let served = self.worker.certificate(file).await.map_err(failed)?;
+        Ok(certificate::of_file(pem).is_none_or(|expected| expected == served))
+    }
+
+    /// Compares what the worker has with what it should have, and puts it right.
+    pub(super) async fn mend(&mut self, every_certificate: bool) {
+        let Some(running) = self.running.clone() else { return };
+        match timeout(RUNTIME_PATIENCE, self.try_to_mend(&running, every_certificate)).await {
+            // A configuration that was never understood is never compared.
+            Ok(Ok(()) | Err(Why::Unknown | Why::NotUnderstood(_) | Why::Fixed(_))) => {}
+            Ok(Err(why)) => self.reload_drifted(&running, &why).await,
+            Err(_) => warn!("the worker's servers could not be compared in time"),
+        }
+    }
+
+    async fn try_to_mend(&mut self, proven: &Proven, every_certificate: bool) -> Result<(), Why> {
+        let Ok(slots) = self.statistics.slots().await else { return Ok(()) };
+        let mut known = self.known(&proven.hash).await?;
+        let wanted = known.running.clone();
+        self.note_certificates(&mut known.running, every_certificate).await;
+        if plan_change(known.situation(&slots), &wanted) == Change::Nothing {
+            return Ok(());
+        }
+        let slots = self.statistics.slots_and_use(None).await.map_err(failed)?;
+        let commands = match plan_change(known.situation(&slots), &wanted) {
+            Change::Nothing => return Ok(()),
+            Change::Reload(why @ (Why::Unknown | Why::NotUnderstood(_) | Why::Fixed(_))) => return Err(why),
+            change => {
+                self.note_drift();
+                match change {
+                    Change::Commands(commands) => commands,
+                    Change::Reload(why) => return Err(why),
+                    Change::Nothing => return Ok(()),
+                }
+            }
+        };
+        warn!(?commands, sequence = proven.sequence, "HAProxy had drifted");
+        self.changes.get_or_create(&ChangeLabels { kind: "runtime", reason: "Drift" }).inc();
+        self.carry_out(&commands).await?;
+        known.running.clone_from(&wanted);
+        let slots = self.statistics.slots_and_use(None).await.map_err(failed)?;
+        match plan_change(known.situation(&slots), &wanted) {
+            Change::Nothing => Ok(()),
+            _ => Err(failed("the worker told otherwise")),
+        }
+    }
+
+    fn note_drift(&mut self) {
+        self.drifted += 1;
+        self.drift_counter.inc();
+    }
+
+    /// Looks at one certificate after the other, or at all: those that are not served count as different.
+    async fn note_certificates(&mut self, files: &mut FileMap, every: bool) {
+        let is_certificate = |content: &str| content.contains("-----BEGIN CERTIFICATE-----");
+        let names: Vec<String> =
+            files.iter().filter(|(_, content)| is_certificate(content)).map(|(name, _)| name.clone()).collect();
+        let count = if every { names.len() } else { names.len().min(1) };
+        for _ in 0..count {
+            self.next_certificate = (self.next_certificate + 1) % names.len();
+            let Some(content) = files.get_mut(&names[self.next_certificate]) else { continue };
+            if let Ok(false) = self.serves(&names[self.next_certificate], content).await {
+                content.clear();
+            }
+        }
+    }
+
+    /// What commands could not put right.
+    async fn reload_drifted(&mut self, running: &Proven, why: &Why) {
+        if self.drift_reload.is_some_and(|time| time.elapsed() < DRIFT_RELOADS) {
+            return;
+        }
+        self.drift_reload = Some(Instant::now());
+        warn!(%why, sequence = running.sequence, "HAProxy has drifted and is reloaded");
+        self.changes.get_or_create(&ChangeLabels { kind: "reload", reason: "Drift" }).inc();
+        self.running = None;
+        // Else the old worker would prove it.
+        if self.worker.set_marker(DRIFTED).await.is_err() {
+            return;
+        }
+        if self.switch(running).await.is_ok() {
+            self.prove(running).await;
+        } else {
+            error!(sequence = running.sequence, "the reload of a drifted HAProxy failed");
+        }
+    }
+
+    /// Backends by name, with the members of the running configuration by theirs, whichever slots they have.
+    pub async fn pools(&mut self) -> BTreeMap<String, Vec<MemberHealth>> {
+        let mut pools = self.statistics.members().await.unwrap_or_default();
+        let (Some(running), Ok(Some(loaded))) = (&self.running, self.worker.loaded().await) else { return pools };
+        let hashes = (loaded, running.hash.clone());
+        if self.names.hashes != hashes {
+            let layout = |hash: &str| Layout::parse(self.files.contents(hash)?.get(MAIN_FILE)?).ok();
+            let layouts = layout(&hashes.0).zip(layout(&hashes.1));
+            self.names = Names { hashes, layouts };
+        }
+        let (Some((loaded, running)), Ok(slots)) = (&self.names.layouts, self.statistics.slots().await) else {
+            return pools;
+        };
+        for (name, members) in &mut pools {
+            let backends = loaded.backends.get(name).zip(running.backends.get(name));
+            let Some(((loaded, running), slots)) = backends.zip(slots.get(name)) else { continue };
+            let occupants = change::occupants(loaded, running, slots);
+            members.retain_mut(|member| match occupants.get(member.name.as_str()) {
+                Some(occupant) => {
+                    (*occupant).clone_into(&mut member.name);
+                    true
+                }
+                None => false,
+            });
+            let order: BTreeMap<&str, usize> =
+                running.servers.iter().enumerate().map(|(index, server)| (server.name.as_str(), index)).collect();
+            members.sort_by_key(|member| order.get(member.name.as_str()).copied());
+        }
+        pools
+    }
+
+    /// Tells why it is a reload.
+    pub(super) fn note_reload(&self, wanted: &Proven, why: &Why) {
+        info!(%why, sequence = wanted.sequence, "to be loaded anew");
+        self.changes.get_or_create(&ChangeLabels { kind: "reload", reason: why.label() }).inc();
+    }
+}
+
+impl Known {
+    fn situation<'a>(&'a self, slots: &'a Slots) -> Situation<'a> {
+        Situation { loaded: &self.loaded, running: &self.running, slots }
+    }
+}
+
+fn failed(what: impl std::fmt::Display) -> Why {
+    Why::Failed(what.to_string())
+}
