@@ -178,16 +178,23 @@ impl Why {
     }
 }
 
-/// The backends whose servers differ between two main files; none where either is not understood.
-#[must_use]
-pub fn touched(running: &FileMap, wanted: &FileMap) -> BTreeSet<String> {
-    let (Ok(running), Ok(wanted)) = (layout(running), layout(wanted)) else { return BTreeSet::new() };
+/// The backends whose servers differ, where nothing else does that can't change while HAProxy runs.
+///
+/// # Errors
+/// Why it must be a reload.
+pub fn touched(loaded: &FileMap, running: &FileMap, wanted: &FileMap) -> Result<BTreeSet<String>, Why> {
+    certificates(loaded, running, wanted)?;
+    let (loaded, running, wanted) = (layout(loaded)?, layout(running)?, layout(wanted)?);
+    if loaded.skeleton != wanted.skeleton {
+        return Err(Why::Skeleton);
+    }
     let members = |layout: &Layout, name: &str| -> BTreeSet<_> {
         let servers = layout.backends.get(name).map(|backend| backend.servers.clone()).unwrap_or_default();
         servers.into_iter().filter(|server| !server.is_spare()).collect()
     };
-    let names: BTreeSet<&String> = running.backends.keys().chain(wanted.backends.keys()).collect();
-    names.into_iter().filter(|name| members(&running, name) != members(&wanted, name)).cloned().collect()
+    // With equal skeletons the backends are the same.
+    let differs = |name: &&String| members(&running, name) != members(&wanted, name);
+    Ok(wanted.backends.keys().filter(differs).cloned().collect())
 }
 
 /// The smallest safe change of all slots that are given.
@@ -201,14 +208,12 @@ pub fn plan_change(situation: Situation<'_>, wanted: &FileMap) -> Change {
 }
 
 fn commands(situation: Situation<'_>, wanted: &FileMap) -> Result<Vec<Command>, Why> {
-    let mut commands = certificates(situation, wanted)?;
-    let (loaded, next) = (layout(situation.loaded)?, layout(wanted)?);
-    if loaded.skeleton != next.skeleton {
-        return Err(Why::Skeleton);
-    }
-    if !touched(situation.running, wanted).iter().all(|name| situation.slots.contains_key(name)) {
+    let touched = touched(situation.loaded, situation.running, wanted)?;
+    if !touched.iter().all(|name| situation.slots.contains_key(name)) {
         return Err(Why::Unknown);
     }
+    let mut commands = certificates(situation.loaded, situation.running, wanted)?;
+    let (loaded, next) = (layout(situation.loaded)?, layout(wanted)?);
     let mut steps = slots::Steps::default();
     for (name, slots) in situation.slots {
         let Some((loaded, next)) = loaded.backends.get(name).zip(next.backends.get(name)) else { continue };
@@ -238,13 +243,12 @@ fn is_allowed(loaded: &Backend, next: &Backend) -> bool {
 }
 
 /// Commands for the certificates that differ; all other files must be the same.
-fn certificates(situation: Situation<'_>, wanted: &FileMap) -> Result<Vec<Command>, Why> {
-    let names: BTreeSet<&String> =
-        situation.loaded.keys().chain(situation.running.keys()).chain(wanted.keys()).collect();
+fn certificates(loaded: &FileMap, running: &FileMap, wanted: &FileMap) -> Result<Vec<Command>, Why> {
+    let names: BTreeSet<&String> = loaded.keys().chain(running.keys()).chain(wanted.keys()).collect();
     let main_file = wanted.get(MAIN_FILE).map_or("", String::as_str);
     let mut commands = Vec::new();
     for name in names.into_iter().filter(|name| *name != MAIN_FILE) {
-        let versions = [situation.loaded, situation.running, wanted].map(|files| files.get(name));
+        let versions = [loaded, running, wanted].map(|files| files.get(name));
         let [Some(_), Some(running), Some(wanted)] = versions else { return Err(Why::File(name.clone())) };
         if running == wanted {
             continue;

@@ -60,7 +60,7 @@ impl Applier {
 
     async fn try_change(&mut self, configuration: &Configuration, wanted: &Proven, marker: &str) -> Result<(), Why> {
         let known = self.known(marker).await?;
-        let touched = change::touched(&known.running, &configuration.files);
+        let touched = change::touched(&known.loaded, &known.running, &configuration.files)?;
         let slots = self.slots_of(&touched).await?;
         let commands = match plan_change(known.situation(&slots), &configuration.files) {
             Change::Reload(why) => return Err(why),
@@ -166,14 +166,15 @@ impl Applier {
     }
 
     async fn try_to_mend(&mut self, proven: &Proven, every_certificate: bool) -> Result<(), Why> {
+        // A worker that can't be asked has not drifted: it is gone, or will answer at the next look.
         let Ok(slots) = self.statistics.slots().await else { return Ok(()) };
-        let mut known = self.known(&proven.hash).await?;
+        let Ok(mut known) = self.known(&proven.hash).await else { return Ok(()) };
         let wanted = known.running.clone();
         self.note_certificates(&mut known.running, every_certificate).await;
         if plan_change(known.situation(&slots), &wanted) == Change::Nothing {
             return Ok(());
         }
-        let slots = self.statistics.slots_and_use(None).await.map_err(failed)?;
+        let Ok(slots) = self.statistics.slots_and_use(None).await else { return Ok(()) };
         let commands = match plan_change(known.situation(&slots), &wanted) {
             Change::Nothing => return Ok(()),
             Change::Reload(why @ (Why::Unknown | Why::NotUnderstood(_) | Why::Fixed(_))) => return Err(why),
