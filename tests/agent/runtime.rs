@@ -1,7 +1,7 @@
 //! Changes while HAProxy runs: members and certificates come and go without a reload, without a lost
 //! request, and each is proven; what the worker should have survives every process.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, fmt::Write, net::SocketAddr, time::Duration};
 
 use fairway::{
     agent::protocol::{Configuration, MAIN_FILE, MemberState, Report},
@@ -16,11 +16,11 @@ use crate::{
 
 /// A configuration whose only pool has these members, of these weights.
 pub(crate) fn members(pod: &Pod, sequence: u64, members: &[(SocketAddr, u16)]) -> Configuration {
-    let lines: String = members
-        .iter()
-        .map(|(address, weight)| format!("    server {address} {address} weight {weight} check inter 50\n"))
-        .collect();
-    pod.configuration(sequence, &format!("    default_backend pool\nbackend pool\n    balance roundrobin\n{lines}"))
+    let mut rest = String::from("    default_backend pool\nbackend pool\n    balance roundrobin\n");
+    for (address, weight) in members {
+        writeln!(rest, "    server {address} {address} weight {weight} check inter 50").expect("written");
+    }
+    pod.configuration(sequence, &rest)
 }
 
 fn worker(pod: &Pod) -> Socket {
@@ -60,7 +60,7 @@ async fn members_come_and_go_under_traffic_without_a_reload() {
     assert_eq!(report.reloads, 1);
     let workers = pod.processes().await.workers;
     let traffic = Traffic::start(&pod);
-    let steps: [(&[(SocketAddr, u16)], BTreeSet<String>); 7] = [
+    let steps: [(&[_], _); 7] = [
         (&[(a, 100), (b, 100)], texts(["a", "b"])),
         (&[(a, 0), (b, 100)], texts(["b"])),
         (&[(b, 50)], texts(["b"])),
@@ -115,11 +115,11 @@ async fn an_open_tcp_connection_keeps_its_slot() {
     let pod = Pod::running().await;
     let [a, b, c] = servers(["a", "b", "c"]).await;
     let members = |sequence, wanted: &[SocketAddr]| {
-        let lines: String = wanted.iter().map(|address| format!("    server {address} {address}\n")).collect();
-        pod.configuration(
-            sequence,
-            &format!("    mode tcp\n    default_backend pool\nbackend pool\n    mode tcp\n{lines}"),
-        )
+        let mut rest = String::from("    mode tcp\n    default_backend pool\nbackend pool\n    mode tcp\n");
+        for address in wanted {
+            writeln!(rest, "    server {address} {address}").expect("written");
+        }
+        pod.configuration(sequence, &rest)
     };
     pod.push(&members(2, &[a])).await.expect("taken");
     let mut client = KeepAlive::new(pod.web(), false);
@@ -204,6 +204,15 @@ async fn a_member_that_is_down_stays_so_through_changes_of_others() {
     pod.report_with(is_down).await;
     let report = pod.push(&members(&pod, 3, &[(a, 9), (nobody, 1), (b, 1)])).await.expect("taken");
     assert!(is_down(&report) && report.reloads == 1, "{report:?}");
+    // A slot is checked where it leads.
+    let other: SocketAddr = "127.0.0.1:2".parse().expect("an address");
+    pod.push(&members(&pod, 4, &[(a, 9), (other, 1), (b, 1)])).await.expect("taken");
+    let report = pod.report_with(is_down).await;
+    assert_eq!(
+        report.pools["pool"].iter().find(|member| member.state == MemberState::Down).map(|it| it.name.clone()),
+        Some(other.to_string())
+    );
+    pod.report_with(|report| report.pools["pool"].iter().filter(|member| member.check == "L4OK").count() == 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -219,7 +228,7 @@ async fn three_hundred_mixed_changes_in_a_row_are_each_proven() {
         number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let chosen = all.iter().enumerate().filter(|(index, _)| number >> (8 + index) & 1 == 1);
         let mut wanted: Vec<_> =
-            chosen.map(|(index, address)| (*address, 1 + (number >> (16 + index) & 7) as u16)).collect();
+            chosen.map(|(index, address)| (*address, 1 + u16::from(number.to_be_bytes()[1] >> index & 3))).collect();
         if wanted.is_empty() {
             wanted.push((all[0], 3));
         }
@@ -237,4 +246,30 @@ async fn three_hundred_mixed_changes_in_a_row_are_each_proven() {
     traffic.end_without_loss().await;
     assert_eq!(pod.report().await.drifted, 0);
     assert!((12..100).contains(&reloads), "{reloads} reloads");
+}
+
+#[tokio::test]
+async fn whatever_dies_in_the_middle_of_members_that_change() {
+    let mut pod = Pod::running().await;
+    let all = servers(["a", "b", "c"]).await;
+    pod.push(&members(&pod, 2, &[(all[0], 1)])).await.expect("taken");
+    for (round, weight) in (1..=6_u16).enumerate() {
+        let member = all[round % 3];
+        let wanted = members(&pod, 2 + u64::from(weight), &[(member, weight)]);
+        let (push, name, client, address) = (wanted.clone(), pod.name.clone(), pod.client.clone(), pod.address);
+        let push = tokio::spawn(async move { client.push(address, &name, &push).await.is_ok() });
+        tokio::time::sleep(Duration::from_millis(weight.into())).await;
+        if round % 2 == 0 {
+            pod.agent.kill().await;
+        } else {
+            pod.haproxy.kill().await;
+        }
+        push.await.expect("ended");
+        eventually("the operator's next try", async || pod.push(&wanted).await.ok()).await;
+        let (web, expected) = (pod.web(), ["a", "b", "c"][round % 3]);
+        eventually(expected, async || get(web, "/").await.ok().filter(|text| text == expected)).await;
+        let report = pod.report_with(|report| report.pools.contains_key("pool")).await;
+        assert_eq!(told(&report), [(member.to_string(), u32::from(weight))]);
+        assert!(std::fs::read_link(pod.path("run/current")).expect("a link").ends_with(wanted.hash()));
+    }
 }
