@@ -15,7 +15,7 @@ use fairway::{agent::protocol::Configuration, clients::haproxy::Socket};
 
 use pod::Pod;
 
-const ROUNDS: u64 = 60;
+const ROUNDS: u64 = 40;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {

@@ -91,7 +91,7 @@ pub struct Applier {
     drift_reload: Option<Instant>,
     /// Which of them is looked at next.
     next_certificate: usize,
-    names: runtime::Names,
+    known: Option<runtime::Known>,
     changes: Family<ChangeLabels, Counter>,
 }
 
@@ -115,7 +115,7 @@ impl Applier {
             drift_counter: metrics.drifted.clone(),
             drift_reload: None,
             next_certificate: 0,
-            names: runtime::Names::default(),
+            known: None,
             changes: metrics.changes.clone(),
             files,
         }

@@ -20,7 +20,7 @@ use std::{
 };
 
 use super::{
-    layout::{Backend, Freedom, Layout, NotUnderstood},
+    layout::{Backend, Freedom, Layout, NotUnderstood, Server},
     protocol::MAIN_FILE,
 };
 use crate::clients::haproxy::Slots;
@@ -33,13 +33,57 @@ pub type FileMap = BTreeMap<String, String>;
 /// The largest certificate file, in bytes: HAProxy drops a payload that does not fit its buffer, silently.
 const LARGEST_PAYLOAD: usize = 15_000;
 
+/// A configuration that was understood, read once.
+#[derive(Clone)]
+pub struct Version {
+    files: FileMap,
+    layout: Layout,
+}
+
+/// Names alone: files may hold keys.
+impl fmt::Debug for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.files.keys()).finish()
+    }
+}
+
+impl Version {
+    /// Reads a configuration's files.
+    ///
+    /// # Errors
+    /// The line of the main file that is not understood.
+    pub fn read(files: FileMap) -> Result<Self, NotUnderstood> {
+        let layout = Layout::parse(files.get(MAIN_FILE).map_or("", String::as_str))?;
+        Ok(Self { files, layout })
+    }
+
+    /// The files, such as certificates.
+    #[must_use]
+    pub fn files(&self) -> &FileMap {
+        &self.files
+    }
+
+    /// The same, but that a file is not served as it should be.
+    #[must_use]
+    pub fn without(mut self, file: &str) -> Self {
+        self.files.insert(file.to_owned(), String::new());
+        self
+    }
+
+    /// The servers of a backend.
+    #[must_use]
+    pub fn backend(&self, name: &str) -> Option<&Backend> {
+        self.layout.backends.get(name)
+    }
+}
+
 /// What is known of a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
     /// What it was started with, spare slots and all.
-    pub loaded: &'a FileMap,
+    pub loaded: &'a Version,
     /// What it runs, as the operator rendered it or with spare slots.
-    pub running: &'a FileMap,
+    pub running: &'a Version,
     /// Its slots: of all backends, or at least of those that [`touched`] names.
     pub slots: &'a Slots,
 }
@@ -182,24 +226,28 @@ impl Why {
 ///
 /// # Errors
 /// Why it must be a reload.
-pub fn touched(loaded: &FileMap, running: &FileMap, wanted: &FileMap) -> Result<BTreeSet<String>, Why> {
+pub fn touched(loaded: &Version, running: &Version, wanted: &Version) -> Result<BTreeSet<String>, Why> {
     certificates(loaded, running, wanted)?;
-    let (loaded, running, wanted) = (layout(loaded)?, layout(running)?, layout(wanted)?);
+    let (loaded, running, wanted) = (&loaded.layout, &running.layout, &wanted.layout);
     if loaded.skeleton != wanted.skeleton {
         return Err(Why::Skeleton);
     }
-    let members = |layout: &Layout, name: &str| -> BTreeSet<_> {
-        let servers = layout.backends.get(name).map(|backend| backend.servers.clone()).unwrap_or_default();
-        servers.into_iter().filter(|server| !server.is_spare()).collect()
+    let members = |layout: &Layout, name: &str| -> BTreeSet<Server> {
+        let servers = layout.backends.get(name).map(|backend| backend.servers.iter()).unwrap_or_default();
+        servers.filter(|server| !server.is_spare()).cloned().collect()
+    };
+    let differs = |name: &&String| {
+        let all = [running, wanted].map(|layout| layout.backends.get(*name).map(|backend| &backend.servers));
+        // Mostly they are the same to the last word.
+        all[0] != all[1] && members(running, name) != members(wanted, name)
     };
     // With equal skeletons the backends are the same.
-    let differs = |name: &&String| members(&running, name) != members(&wanted, name);
     Ok(wanted.backends.keys().filter(differs).cloned().collect())
 }
 
 /// The smallest safe change of all slots that are given.
 #[must_use]
-pub fn plan_change(situation: Situation<'_>, wanted: &FileMap) -> Change {
+pub fn plan_change(situation: Situation<'_>, wanted: &Version) -> Change {
     match commands(situation, wanted) {
         Ok(commands) if commands.is_empty() => Change::Nothing,
         Ok(commands) => Change::Commands(commands),
@@ -207,16 +255,15 @@ pub fn plan_change(situation: Situation<'_>, wanted: &FileMap) -> Change {
     }
 }
 
-fn commands(situation: Situation<'_>, wanted: &FileMap) -> Result<Vec<Command>, Why> {
+fn commands(situation: Situation<'_>, wanted: &Version) -> Result<Vec<Command>, Why> {
     let touched = touched(situation.loaded, situation.running, wanted)?;
     if !touched.iter().all(|name| situation.slots.contains_key(name)) {
         return Err(Why::Unknown);
     }
     let mut commands = certificates(situation.loaded, situation.running, wanted)?;
-    let (loaded, next) = (layout(situation.loaded)?, layout(wanted)?);
     let mut steps = slots::Steps::default();
     for (name, slots) in situation.slots {
-        let Some((loaded, next)) = loaded.backends.get(name).zip(next.backends.get(name)) else { continue };
+        let Some((loaded, next)) = situation.loaded.backend(name).zip(wanted.backend(name)) else { continue };
         if !is_allowed(loaded, next) {
             return Err(Why::Fixed(name.clone()));
         }
@@ -224,10 +271,6 @@ fn commands(situation: Situation<'_>, wanted: &FileMap) -> Result<Vec<Command>, 
     }
     commands.extend(steps.in_order());
     Ok(commands)
-}
-
-fn layout(files: &FileMap) -> Result<Layout, NotUnderstood> {
-    Layout::parse(files.get(MAIN_FILE).map_or("", String::as_str))
 }
 
 fn is_allowed(loaded: &Backend, next: &Backend) -> bool {
@@ -243,7 +286,8 @@ fn is_allowed(loaded: &Backend, next: &Backend) -> bool {
 }
 
 /// Commands for the certificates that differ; all other files must be the same.
-fn certificates(loaded: &FileMap, running: &FileMap, wanted: &FileMap) -> Result<Vec<Command>, Why> {
+fn certificates(loaded: &Version, running: &Version, wanted: &Version) -> Result<Vec<Command>, Why> {
+    let [loaded, running, wanted] = [loaded, running, wanted].map(Version::files);
     let names: BTreeSet<&String> = loaded.keys().chain(running.keys()).chain(wanted.keys()).collect();
     let main_file = wanted.get(MAIN_FILE).map_or("", String::as_str);
     let mut commands = Vec::new();

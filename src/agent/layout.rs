@@ -2,7 +2,10 @@
 //! other lines (the skeleton); and the spare slots that the agent adds to what the operator rendered. A
 //! text that is not understood to the last word has no layout, and is only ever loaded as a whole. Pure.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::SocketAddr,
+};
 
 /// What the name of a spare slot begins with.
 pub const SPARE: &str = "fairway-spare-";
@@ -102,7 +105,8 @@ enum Section {
     #[default]
     Other,
     Defaults,
-    Backend(String, Backend, Traits),
+    /// With the names of its servers.
+    Backend(String, Backend, Traits, HashSet<String>),
 }
 
 /// What the lines of a backend, or of its defaults, say about its freedom.
@@ -168,10 +172,10 @@ impl Reader {
             }
         } else if SECTIONS.contains(first) {
             return Err("an indented section");
-        } else if let Section::Backend(_, backend, traits) = &mut self.section {
+        } else if let Section::Backend(_, backend, traits, names) = &mut self.section {
             if *first == "server" {
                 let server = Server::parse(line).ok_or("a server line of another form")?;
-                if backend.servers.iter().any(|other| other.name == server.name) {
+                if !names.insert(server.name.clone()) {
                     return Err("a server that is there twice");
                 }
                 backend.servers.push(server);
@@ -191,7 +195,7 @@ impl Reader {
         match words {
             ["backend" | "listen", name] if name.bytes().all(is_of_a_name) => {
                 let backend = Backend { end: index, ..Backend::default() };
-                Ok(Section::Backend((*name).to_owned(), backend, inherited))
+                Ok(Section::Backend((*name).to_owned(), backend, inherited, HashSet::new()))
             }
             ["backend" | "listen", ..] => Err("a section of another form"),
             ["defaults"] => Ok(Section::Defaults),
@@ -201,7 +205,7 @@ impl Reader {
     }
 
     fn close(&mut self) {
-        if let Section::Backend(name, mut backend, traits) = std::mem::take(&mut self.section) {
+        if let Section::Backend(name, mut backend, traits, _) = std::mem::take(&mut self.section) {
             backend.freedom = traits.freedom();
             self.layout.backends.insert(name, backend);
         }

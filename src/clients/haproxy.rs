@@ -73,8 +73,7 @@ impl Socket {
     /// # Errors
     /// As [`Self::ask`].
     pub async fn loaded(&self) -> io::Result<Option<String>> {
-        let answer = self.ask(&format!("show env {LOADED}")).await?;
-        Ok(answer.lines().find_map(|line| line.strip_prefix(LOADED)?.strip_prefix('=')).map(str::to_owned))
+        Ok(parse_loaded(&self.ask(&format!("show env {LOADED}")).await?))
     }
 
     /// All `server` lines, without a look at what runs over them: all are told to be busy.
@@ -125,13 +124,14 @@ impl Socket {
         Ok(ReloadAnswer::parse(&self.ask("reload").await?))
     }
 
-    /// The servers by backend, from a worker's socket.
+    /// What one worker tells of itself at one moment; a reload can't come between.
     ///
     /// # Errors
     /// As [`Self::ask`], and when the answer is not understood.
-    pub async fn members(&self) -> io::Result<BTreeMap<String, Vec<MemberHealth>>> {
+    pub async fn snapshot(&self) -> io::Result<Snapshot> {
         // Any proxy, type 4 (servers), any server.
-        understood(parse_members(&self.ask("show stat -1 4 -1").await?))
+        let command = format!("get var {MARKER}; show env {LOADED}; show servers state; show stat -1 4 -1");
+        understood(Snapshot::parse(&self.ask(&command).await?))
     }
 
     async fn exchange(&self, command: &str) -> io::Result<String> {
@@ -153,6 +153,29 @@ impl Socket {
 
 fn understood<T>(answer: Option<T>) -> io::Result<T> {
     answer.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// What one worker tells of itself at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// As [`Socket::marker`].
+    pub marker: Option<String>,
+    /// As [`Socket::loaded`].
+    pub loaded: Option<String>,
+    /// As [`Socket::slots`].
+    pub slots: Slots,
+    /// The servers by backend and by the names of their lines.
+    pub members: BTreeMap<String, Vec<MemberHealth>>,
+}
+
+impl Snapshot {
+    fn parse(answer: &str) -> Option<Self> {
+        let (head, rest) = answer.split_at(answer.find("1\n# be_id ")?);
+        let (state, statistics) = rest.split_at(rest.find("# pxname,")?);
+        let slots = slots::parse_state(state, &BTreeSet::new())?;
+        let members = parse_members(statistics)?;
+        Some(Self { marker: parse_marker(head), loaded: parse_loaded(head), slots, members })
+    }
 }
 
 /// What `show proc` tells.
@@ -215,6 +238,10 @@ impl ReloadAnswer {
             _ => Self::Silent,
         }
     }
+}
+
+fn parse_loaded(answer: &str) -> Option<String> {
+    answer.lines().find_map(|line| line.strip_prefix(LOADED)?.strip_prefix('=')).map(str::to_owned)
 }
 
 /// `proc.x: type=str value=<abc>`

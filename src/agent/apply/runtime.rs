@@ -2,7 +2,7 @@
 //! proven before the worker has told that it has what is wanted; what fails half-way is never the last word:
 //! a reload follows, or the slots are put right.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info, warn};
@@ -11,10 +11,9 @@ use super::Applier;
 use crate::{
     agent::{
         certificate,
-        change::{self, Change, Command, FileMap, Situation, Why, plan_change},
-        layout::Layout,
+        change::{self, Change, Command, Situation, Version, Why, plan_change},
         metrics::ChangeLabels,
-        protocol::{Configuration, MAIN_FILE, MemberHealth, Proven},
+        protocol::{Configuration, MemberHealth, Proven},
     },
     clients::haproxy::Slots,
 };
@@ -28,17 +27,13 @@ const DRIFTED: &str = "drifted";
 /// A worker that drifts again and again is not reloaded more often.
 const DRIFT_RELOADS: Duration = Duration::from_mins(1);
 
-/// What is known of the running worker beside its slots.
-struct Known {
-    loaded: FileMap,
-    running: FileMap,
-}
-
-/// The layouts by which servers are named in reports, kept while both hashes stay.
-#[derive(Debug, Default)]
-pub(super) struct Names {
+/// What is known of the running worker beside its slots, kept while both hashes stay.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// Of what it was started with, and of what it runs.
     hashes: (String, String),
-    layouts: Option<(Layout, Layout)>,
+    loaded: Arc<Version>,
+    running: Arc<Version>,
 }
 
 impl Applier {
@@ -60,9 +55,10 @@ impl Applier {
 
     async fn try_change(&mut self, configuration: &Configuration, wanted: &Proven, marker: &str) -> Result<(), Why> {
         let known = self.known(marker).await?;
-        let touched = change::touched(&known.loaded, &known.running, &configuration.files)?;
+        let next = Arc::new(Version::read(configuration.files.clone())?);
+        let touched = change::touched(&known.loaded, &known.running, &next)?;
         let slots = self.slots_of(&touched).await?;
-        let commands = match plan_change(known.situation(&slots), &configuration.files) {
+        let commands = match plan_change(known.situation(&slots), &next) {
             Change::Reload(why) => return Err(why),
             Change::Nothing => Vec::new(),
             Change::Commands(commands) => commands,
@@ -74,20 +70,30 @@ impl Applier {
         self.judge.adopt(configuration).map_err(failed)?;
         self.carry_out(&commands).await?;
         let slots = if touched.is_empty() { Slots::new() } else { self.slots_of(&touched).await? };
-        let reached = Known { loaded: known.loaded, running: configuration.files.clone() };
-        if plan_change(reached.situation(&slots), &configuration.files) != Change::Nothing {
+        let hashes = (known.hashes.0, wanted.hash.clone());
+        let reached = Known { hashes, loaded: known.loaded, running: next.clone() };
+        if plan_change(reached.situation(&slots), &next) != Change::Nothing {
             return Err(failed("the worker told otherwise"));
         }
         self.files.switch_to(wanted).map_err(failed)?;
         self.worker.set_marker(&wanted.hash).await.map_err(failed)?;
+        self.known = Some(reached);
         debug!(?commands, sequence = wanted.sequence, "changed while running");
         Ok(())
     }
 
-    async fn known(&self, marker: &str) -> Result<Known, Why> {
+    async fn known(&mut self, marker: &str) -> Result<Known, Why> {
         let loaded = self.worker.loaded().await.map_err(failed)?.ok_or(Why::Unknown)?;
-        let contents = |hash: &str| self.files.contents(hash).ok_or(Why::Unknown);
-        Ok(Known { loaded: contents(&loaded)?, running: contents(marker)? })
+        let hashes = (loaded, marker.to_owned());
+        if let Some(known) = self.known.as_ref().filter(|known| known.hashes == hashes) {
+            return Ok(known.clone());
+        }
+        let read = |hash: &str| -> Result<_, Why> {
+            Ok(Arc::new(Version::read(self.files.contents(hash).ok_or(Why::Unknown)?)?))
+        };
+        let known = Known { loaded: read(&hashes.0)?, running: read(&hashes.1)?, hashes };
+        self.known = Some(known.clone());
+        Ok(known)
     }
 
     async fn slots_of(&self, backends: &std::collections::BTreeSet<String>) -> Result<Slots, Why> {
@@ -170,7 +176,9 @@ impl Applier {
         let Ok(slots) = self.statistics.slots().await else { return Ok(()) };
         let Ok(mut known) = self.known(&proven.hash).await else { return Ok(()) };
         let wanted = known.running.clone();
-        self.note_certificates(&mut known.running, every_certificate).await;
+        for file in self.other_certificates(&wanted, every_certificate).await {
+            known.running = Arc::new(Version::clone(&known.running).without(&file));
+        }
         if plan_change(known.situation(&slots), &wanted) == Change::Nothing {
             return Ok(());
         }
@@ -190,7 +198,7 @@ impl Applier {
         warn!(?commands, sequence = proven.sequence, "HAProxy had drifted");
         self.changes.get_or_create(&ChangeLabels { kind: "runtime", reason: "Drift" }).inc();
         self.carry_out(&commands).await?;
-        known.running.clone_from(&wanted);
+        known.running = wanted.clone();
         let slots = self.statistics.slots_and_use(None).await.map_err(failed)?;
         match plan_change(known.situation(&slots), &wanted) {
             Change::Nothing => Ok(()),
@@ -203,19 +211,21 @@ impl Applier {
         self.drift_counter.inc();
     }
 
-    /// Looks at one certificate after the other, or at all: those that are not served count as different.
-    async fn note_certificates(&mut self, files: &mut FileMap, every: bool) {
+    /// Looks at one certificate after the other, or at all: the files of those that are served otherwise.
+    async fn other_certificates(&mut self, version: &Version, every: bool) -> Vec<String> {
         let is_certificate = |content: &str| content.contains("-----BEGIN CERTIFICATE-----");
-        let names: Vec<String> =
-            files.iter().filter(|(_, content)| is_certificate(content)).map(|(name, _)| name.clone()).collect();
-        let count = if every { names.len() } else { names.len().min(1) };
+        let all: Vec<_> = version.files().iter().filter(|(_, content)| is_certificate(content)).collect();
+        let count = if every { all.len() } else { all.len().min(1) };
+        let mut others = Vec::new();
         for _ in 0..count {
-            self.next_certificate = (self.next_certificate + 1) % names.len();
-            let Some(content) = files.get_mut(&names[self.next_certificate]) else { continue };
-            if let Ok(false) = self.serves(&names[self.next_certificate], content).await {
-                content.clear();
+            self.next_certificate = (self.next_certificate + 1) % all.len();
+            let (file, content) = all[self.next_certificate];
+            // What is no server's certificate is not told.
+            if let Ok(false) = self.serves(file, content).await {
+                others.push(file.clone());
             }
         }
+        others
     }
 
     /// What commands could not put right.
@@ -240,19 +250,22 @@ impl Applier {
 
     /// Backends by name, with the members of the running configuration by theirs, whichever slots they have.
     pub async fn pools(&mut self) -> BTreeMap<String, Vec<MemberHealth>> {
-        let mut pools = self.statistics.members().await.unwrap_or_default();
-        let (Some(running), Ok(Some(loaded))) = (&self.running, self.worker.loaded().await) else { return pools };
-        let hashes = (loaded, running.hash.clone());
-        if self.names.hashes != hashes {
-            let layout = |hash: &str| Layout::parse(self.files.contents(hash)?.get(MAIN_FILE)?).ok();
-            let layouts = layout(&hashes.0).zip(layout(&hashes.1));
-            self.names = Names { hashes, layouts };
-        }
-        let (Some((loaded, running)), Ok(slots)) = (&self.names.layouts, self.statistics.slots().await) else {
-            return pools;
+        let (Ok(snapshot), Some(running)) = (self.statistics.snapshot().await, self.running.clone()) else {
+            return BTreeMap::new();
         };
+        let (mut pools, slots) = (snapshot.members, snapshot.slots);
+        let known = match self.known(&running.hash).await {
+            Ok(known) => known,
+            // One that is not understood has no slots, and of one that is not known nobody can tell whose they are.
+            Err(Why::NotUnderstood(_) | Why::Unknown) => return pools,
+            Err(_) => return BTreeMap::new(),
+        };
+        // Another worker than that which was last looked at: the next look tells of it.
+        if snapshot.marker.as_ref() != Some(&running.hash) || snapshot.loaded.as_ref() != Some(&known.hashes.0) {
+            return BTreeMap::new();
+        }
         for (name, members) in &mut pools {
-            let backends = loaded.backends.get(name).zip(running.backends.get(name));
+            let backends = known.loaded.backend(name).zip(known.running.backend(name));
             let Some(((loaded, running), slots)) = backends.zip(slots.get(name)) else { continue };
             let occupants = change::occupants(loaded, running, slots);
             members.retain_mut(|member| match occupants.get(member.name.as_str()) {

@@ -10,12 +10,17 @@ use crate::{agent::layout::with_spares, clients::haproxy::Slot};
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nfirst\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nB\n";
 
 fn files(servers: &str, others: &[(&str, &str)]) -> FileMap {
-    let lines: String = servers.split('|').map(|line| format!("    {line}\n")).collect();
+    let lines: String = servers.split('|').flat_map(|line| ["    ", line, "\n"]).collect();
     let main = format!("frontend f\n    bind :80 ssl crt site.pem\nbackend b\n    balance roundrobin\n{lines}");
     let others = others.iter().map(|(name, content)| ((*name).to_owned(), (*content).to_owned()));
     others.chain([(MAIN_FILE.to_owned(), main)]).collect()
 }
 
+fn read(files: &FileMap) -> Version {
+    Version::read(files.clone()).expect("understood")
+}
+
+/// The spare slots too.
 fn loaded(files: &FileMap) -> FileMap {
     let mut loaded = files.clone();
     let main = with_spares(&files[MAIN_FILE], 100);
@@ -25,7 +30,7 @@ fn loaded(files: &FileMap) -> FileMap {
 
 /// The slots of a worker that has just loaded these files.
 fn slots(loaded: &FileMap) -> Slots {
-    let backends = layout(loaded).expect("understood").backends;
+    let backends = read(loaded).layout.backends;
     let slots = |backend: Backend| {
         let slot = |server: super::super::layout::Server| Slot {
             name: server.name,
@@ -40,9 +45,17 @@ fn slots(loaded: &FileMap) -> Slots {
     backends.into_iter().map(|(name, backend)| (name, slots(backend))).collect()
 }
 
+fn change(loaded: &FileMap, running: &FileMap, slots: &Slots, wanted: &FileMap) -> Change {
+    let wanted = match Version::read(wanted.clone()) {
+        Ok(wanted) => wanted,
+        Err(error) => return Change::Reload(error.into()),
+    };
+    plan_change(Situation { loaded: &read(loaded), running: &read(running), slots }, &wanted)
+}
+
 fn planned(before: &FileMap, wanted: &FileMap) -> Change {
     let loaded = loaded(before);
-    plan_change(Situation { loaded: &loaded, running: before, slots: &slots(&loaded) }, wanted)
+    change(&loaded, before, &slots(&loaded), wanted)
 }
 
 const A: &str = "server a 10.0.0.1:80 weight 5 check";
@@ -115,10 +128,10 @@ fn certificates() {
 fn what_is_not_known_is_loaded_anew() {
     let (before, wanted) = (files(A, &[]), files("# none", &[]));
     let loaded = loaded(&before);
-    let change = |slots: &Slots| plan_change(Situation { loaded: &loaded, running: &before, slots }, &wanted);
+    let change = |slots: &Slots| change(&loaded, &before, slots, &wanted);
     assert_eq!(change(&Slots::new()), Change::Reload(Why::Unknown));
     let mut fewer = slots(&loaded);
-    fewer.values_mut().for_each(|slots| slots.truncate(1));
+    fewer.get_mut("b").expect("the backend").truncate(1);
     assert_eq!(change(&fewer), Change::Reload(Why::Unknown));
     let hashed = |weight: u16, address: &str| {
         files(&format!("balance source|hash-type consistent|server a {address}:80 weight {weight}"), &[])
@@ -134,10 +147,10 @@ fn a_slot_that_was_left_is_filled_when_it_is_quiet_and_found_again_when_it_is_no
     let loaded = loaded(&before);
     let mut slots = slots(&loaded);
     let all = slots.get_mut("b").expect("the backend");
-    all.iter_mut().for_each(|slot| (slot.maintenance, slot.busy) = (true, true));
-    let change = |slots: &Slots, wanted: &str| {
-        plan_change(Situation { loaded: &loaded, running: &before, slots }, &files(wanted, &[]))
-    };
+    for slot in all.iter_mut() {
+        (slot.maintenance, slot.busy) = (true, true);
+    }
+    let change = |slots: &Slots, wanted: &str| super::tests::change(&loaded, &before, slots, &files(wanted, &[]));
     let other = "server c 10.0.0.2:80 weight 5 check";
     assert_eq!(change(&slots, other), Change::Reload(Why::NoSlot("b".to_owned())));
     let ready = Command::Ready { slot: Place { backend: "b".to_owned(), name: "a".to_owned() } };
@@ -192,8 +205,7 @@ proptest! {
         let mut worker = slots(&started);
         for (lines, busy) in &sequence[1..] {
             let wanted = files(lines, &[]);
-            let change = plan_change(Situation { loaded: &started, running: &running, slots: &worker }, &wanted);
-            match change {
+            match change(&started, &running, &worker, &wanted) {
                 Change::Nothing => {}
                 Change::Commands(commands) => {
                     let after = takes_traffic(&slots(&wanted));
@@ -210,10 +222,10 @@ proptest! {
                     worker = slots(&started);
                 }
             }
-            let next = plan_change(Situation { loaded: &started, running: &wanted, slots: &worker }, &wanted);
+            let next = change(&started, &wanted, &worker, &wanted);
             prop_assert_eq!(next, Change::Nothing);
             // As wanted, address by address.
-            let backend = |files: &FileMap| layout(files).expect("understood").backends["b"].clone();
+            let backend = |files: &FileMap| read(files).layout.backends["b"].clone();
             let (all, asked) = (&worker["b"], backend(&wanted));
             let live: Vec<_> = all.iter().filter(|slot| !slot.maintenance).map(|slot| (slot.address, slot.weight)).collect();
             let mut expected: Vec<_> = asked.servers.iter().filter(|server| server.enabled)

@@ -112,11 +112,12 @@ fn spare_slots_follow_their_backend() {
 #[case::bounded(64, 5, 5)]
 #[case::none(64, 0, 0)]
 fn how_many(#[case] servers: usize, #[case] most: usize, #[case] expected: usize) {
-    let lines: String = (0..servers).map(|number| format!("    server s{number} 10.0.0.{number}:80\n")).collect();
-    let laid_out = with_spares(&format!("backend a\n{lines}"), most);
+    let text = |line: &dyn Fn(usize) -> String| {
+        (0..servers).fold("backend a\n".to_owned(), |text, number| text + "    " + &line(number) + "\n")
+    };
+    let laid_out = with_spares(&text(&|number| format!("server s{number} 10.0.0.{number}:80")), most);
     assert_eq!(laid_out.matches(SPARE).count(), expected);
     // Servers that all differ have no slots that fit them.
-    let lines: String =
-        (0..servers).map(|number| format!("    server s{number} 10.0.0.1:80 id {}\n", number + 1)).collect();
-    assert!(!with_spares(&format!("backend a\n{lines}"), most).contains(SPARE));
+    let own = text(&|number| format!("server s{number} 10.0.0.1:80 id {}", number + 1));
+    assert!(!with_spares(&own, most).contains(SPARE));
 }
