@@ -1,21 +1,27 @@
-//! Has HAProxy run a configuration, and proves that it does: check, try the addresses, switch, reload,
-//! read the marker back. What fails is undone. Touches the shared directory and HAProxy's sockets, and
+//! Has HAProxy run a configuration, and proves that it does: while it runs ([`runtime`]), or check, try the
+//! addresses, switch, reload, read the marker back. What fails is undone. Touches the shared directory and HAProxy's sockets, and
 //! is the only one to do so while HAProxy runs.
 
+mod reload;
+mod runtime;
+
 use std::{io, time::Duration};
+
+use prometheus_client::metrics::{counter::Counter, family::Family};
 
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use super::{
+    change::Why,
     files::{Files, Record},
     judge::{self, Judge, Unfit},
     listeners,
+    metrics::{ChangeLabels, Metrics},
     options::PodOptions,
-    process,
     protocol::{Configuration, Conflict, Proven, Refused},
 };
-use crate::clients::haproxy::{ReloadAnswer, Socket};
+use crate::clients::haproxy::Socket;
 
 /// How long a socket may take to answer a short question.
 const SOCKET_PATIENCE: Duration = Duration::from_secs(2);
@@ -79,12 +85,20 @@ pub struct Applier {
     reloads: u64,
     /// When the last few were, the newest last.
     reload_times: Vec<Instant>,
+    drifted: u64,
+    drift_counter: Counter,
+    /// When the last one was that drift needed.
+    drift_reload: Option<Instant>,
+    /// Which of them is looked at next.
+    next_certificate: usize,
+    known: Option<runtime::Known>,
+    changes: Family<ChangeLabels, Counter>,
 }
 
 impl Applier {
     /// An applier over the shared directory; remembers what an earlier one refused.
     #[must_use]
-    pub fn new(options: &PodOptions) -> Self {
+    pub fn new(options: &PodOptions, metrics: &Metrics) -> Self {
         let files = Files::new(&options.run_directory, "serve");
         Self {
             judge: Judge::new(files.clone(), options),
@@ -97,6 +111,12 @@ impl Applier {
             refused: files.refused(),
             reloads: 0,
             reload_times: Vec::new(),
+            drifted: 0,
+            drift_counter: metrics.drifted.clone(),
+            drift_reload: None,
+            next_certificate: 0,
+            known: None,
+            changes: metrics.changes.clone(),
             files,
         }
     }
@@ -125,10 +145,15 @@ impl Applier {
         &self.judge
     }
 
-    /// The worker's socket, for its statistics.
+    /// How often the worker had drifted since the start.
     #[must_use]
-    pub fn statistics(&self) -> &Socket {
-        &self.statistics
+    pub fn drifted(&self) -> u64 {
+        self.drifted
+    }
+
+    /// How many workers only finish what they have; 0 while the master does not answer.
+    pub async fn old_workers(&self) -> u64 {
+        self.master.processes().await.map_or(0, |processes| processes.old as u64)
     }
 
     /// The newest configuration that was ever known here.
@@ -140,41 +165,33 @@ impl Applier {
         records.into_iter().flatten().chain(refused).max_by_key(|record| record.sequence).unwrap_or_default()
     }
 
-    /// Whether another reload would have the master end a worker that was replaced only now, and with it
-    /// the requests that it still has: a burst of changes waits for them, a little.
-    pub async fn holds_back(&self) -> bool {
-        let recent = |time: &Instant| time.elapsed() < OLD_WORKER_GRACE;
-        let text = self.running.as_ref().map(|running| self.files.text(&running.hash));
-        let outlived = text.and_then(|text| process::reloads_outlived(&text));
-        let Some(outlived) = outlived
-            .filter(|outlived| self.reload_times.iter().rev().nth(outlived.saturating_sub(1)).is_some_and(recent))
-        else {
-            return false;
-        };
-        // The worker shows its marker a moment before the master answers again.
-        let deadline = Instant::now() + SOCKET_PATIENCE;
-        loop {
-            match self.master.processes().await {
-                Ok(processes) => return processes.oldest >= outlived,
-                Err(_) if Instant::now() > deadline => return false,
-                Err(_) => sleep(SHORTEST_LOOK).await,
-            }
-        }
-    }
-
     /// Has HAProxy run a configuration. The same hash again is no work.
     pub async fn apply(&mut self, configuration: &Configuration) -> Outcome {
         let wanted = Proven { hash: configuration.hash(), sequence: configuration.sequence };
         let marker = self.worker.marker().await.ok().flatten();
         if marker.as_ref() == Some(&wanted.hash) {
-            return self.prove(&wanted);
+            return self.prove(&wanted).await;
         }
-        match self.judge.prepare(configuration).await {
+        let mut half_done = false;
+        if let Some(marker) = &marker {
+            match self.change(configuration, &wanted, marker).await {
+                Ok(()) => return self.prove(&wanted).await,
+                Err(why) => {
+                    self.note_reload(&wanted, &why);
+                    half_done = matches!(why, Why::Failed(_));
+                }
+            }
+        }
+        let outcome = match self.judge.prepare(configuration).await {
             Ok(()) => self.bring_about(wanted, marker).await,
             Err(Unfit::Invalid(invalid)) => Outcome::Invalid(invalid),
             Err(Unfit::Refused(message)) => self.refuse(&wanted, message),
             Err(Unfit::Io(error)) => failed(&wanted, &error),
+        };
+        if half_done && outcome != Outcome::Proven {
+            self.mend(true).await;
         }
+        outcome
     }
 
     /// Looks at what runs and puts it right: HAProxy may have been started again with something else.
@@ -185,6 +202,7 @@ impl Applier {
         };
         let proven = self.files.record(Record::Proven);
         if self.running.is_some() && self.running == proven && proven.as_ref().is_some_and(|it| it.hash == marker) {
+            self.mend(false).await;
             return;
         }
         let found = self.record_of(&marker);
@@ -196,10 +214,10 @@ impl Applier {
                 self.bring_about(known, Some(marker)).await;
             }
             Some(known) if known.hash == marker => {
-                self.prove(&known);
+                self.prove(&known).await;
             }
             _ => {
-                self.prove(&found);
+                self.prove(&found).await;
             }
         }
     }
@@ -216,7 +234,7 @@ impl Applier {
         let marker = match marker {
             Some(marker) => marker,
             None => match self.offer(&wanted).await {
-                Ok(Some(marker)) if marker == wanted.hash => return self.prove(&wanted),
+                Ok(Some(marker)) if marker == wanted.hash => return self.prove(&wanted).await,
                 Ok(Some(marker)) => marker,
                 Ok(None) => return Outcome::NotRunning,
                 Err(error) => return failed(&wanted, &error),
@@ -224,7 +242,7 @@ impl Applier {
         };
         let found = self.record_of(&marker);
         let setback = match self.switch(&wanted).await {
-            Ok(()) => return self.prove(&wanted),
+            Ok(()) => return self.prove(&wanted).await,
             Err(setback) => setback,
         };
         if let Err(error) = self.go_back(&found).await {
@@ -254,62 +272,13 @@ impl Applier {
         Ok(None)
     }
 
-    async fn switch(&mut self, wanted: &Proven) -> Result<(), Setback> {
-        self.files.switch_to(wanted)?;
-        if let ReloadAnswer::Failure(log) = self.reload().await? {
-            return Err(Setback::Refused(self.judge.clean(&log)));
-        }
-        self.wait_for_proof(wanted).await
-    }
-
-    /// Sends `reload`, which the master takes only when it is done with the one before.
-    async fn reload(&mut self) -> Result<ReloadAnswer, Setback> {
-        let deadline = Instant::now() + MASTER_PATIENCE;
-        loop {
-            let answer = match self.reloader.reload().await {
-                // Since 2.7 the answer comes after the load, which may take longer: the proof will tell.
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(ReloadAnswer::Silent),
-                answer => answer,
-            };
-            match answer {
-                Ok(answer) => {
-                    self.reloads += 1;
-                    self.reload_times.push(Instant::now());
-                    self.reload_times.retain(|time| time.elapsed() < OLD_WORKER_GRACE);
-                    return Ok(answer);
-                }
-                Err(_) if Instant::now() > deadline => return Err(Setback::Gone),
-                Err(_) => sleep(SHORTEST_LOOK).await,
-            }
-        }
-    }
-
-    /// Reads the marker until it is the wanted one, each time on a new connection. The master answers
-    /// again only after it has read the configuration, and then tells whether it failed.
-    async fn wait_for_proof(&self, wanted: &Proven) -> Result<(), Setback> {
-        let deadline = Instant::now() + self.patience;
-        let mut pause = SHORTEST_LOOK;
-        loop {
-            if self.worker.marker().await.is_ok_and(|marker| marker.as_ref() == Some(&wanted.hash)) {
-                return Ok(());
-            }
-            if self.master.processes().await.is_ok_and(|processes| processes.failed > 0) {
-                return Err(Setback::Refused("HAProxy could not start with it; its log tells why".to_owned()));
-            }
-            if self.files.record(Record::Attempted).is_none_or(|attempted| attempted.hash != wanted.hash) {
-                return Err(Setback::Gone);
-            }
-            if Instant::now() > deadline {
-                return Err(Setback::Refused("no worker showed in time that it runs it".to_owned()));
-            }
-            sleep(pause).await;
-            pause = (pause * 5 / 4).min(LONGEST_LOOK);
-        }
-    }
-
     /// Brings back what ran before; needs a reload only when something else runs by now.
     async fn go_back(&mut self, found: &Proven) -> io::Result<()> {
         let runs = |marker: Option<String>| marker.as_ref() == Some(&found.hash);
+        // A worker that told no hash can't be brought back to it; the next look decides.
+        if !self.files.directory(&found.hash).is_dir() {
+            return Ok(());
+        }
         self.files.switch_to(found)?;
         if !runs(self.worker.marker().await.ok().flatten()) && self.reload().await.is_ok() {
             // Proof or not: the next look tells what runs.
@@ -323,13 +292,14 @@ impl Applier {
         Ok(())
     }
 
-    fn prove(&mut self, wanted: &Proven) -> Outcome {
+    async fn prove(&mut self, wanted: &Proven) -> Outcome {
         let news = self.running.as_ref() != Some(wanted);
         if self.refused.as_ref().is_some_and(|refused| refused.sequence <= wanted.sequence) {
             self.refused = None;
         }
         self.running = Some(wanted.clone());
-        match self.remember(wanted) {
+        let loaded = self.worker.loaded().await.ok().flatten();
+        match self.remember(wanted, loaded) {
             Ok(()) => {
                 if news {
                     info!(hash = wanted.hash, sequence = wanted.sequence, "proven");
@@ -340,9 +310,16 @@ impl Applier {
         }
     }
 
-    fn remember(&self, proven: &Proven) -> io::Result<()> {
+    fn remember(&self, proven: &Proven, loaded: Option<String>) -> io::Result<()> {
         self.files.set_record(Record::Proven, Some(proven))?;
         self.files.set_record(Record::Attempted, Some(proven))?;
+        if let Some(hash) = loaded {
+            self.files.set_record(Record::Loaded, Some(&Proven { hash, sequence: 0 }))?;
+        }
+        // HAProxy starts with what runs, also after an agent that ended between a change and its proof.
+        if !self.files.is_current(&proven.hash) && self.files.directory(&proven.hash).is_dir() {
+            self.files.switch_to(proven)?;
+        }
         if self.files.record(Record::Offered).is_some_and(|offered| offered.sequence <= proven.sequence) {
             self.files.set_record(Record::Offered, None)?;
         }

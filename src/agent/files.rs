@@ -5,7 +5,7 @@
 //! /run/fairway/
 //!   current -> configurations/<hash>     what HAProxy loads at its next reload
 //!   configurations/<hash>/               the configuration's files, and process.cfg
-//!   proven.json offered.json attempted.json refused.json
+//!   proven.json offered.json attempted.json loaded.json refused.json
 //!   master.sock worker.sock
 //! ```
 
@@ -34,6 +34,8 @@ pub enum Record {
     Offered,
     /// The one that `current` leads to.
     Attempted,
+    /// The one that the worker was started with, which tells what slots it has.
+    Loaded,
 }
 
 impl Record {
@@ -42,6 +44,7 @@ impl Record {
             Self::Proven => "proven.json",
             Self::Offered => "offered.json",
             Self::Attempted => "attempted.json",
+            Self::Loaded => "loaded.json",
         }
     }
 }
@@ -156,12 +159,33 @@ impl Files {
         fs::rename(staged, self.root.join("current"))
     }
 
+    /// Whether `current` leads to a configuration.
+    #[must_use]
+    pub fn is_current(&self, hash: &str) -> bool {
+        fs::read_link(self.root.join("current")).is_ok_and(|target| target.ends_with(hash))
+    }
+
+    /// A configuration's files as they are loaded, without `process.cfg`; none when one can't be read.
+    #[must_use]
+    pub fn contents(&self, hash: &str) -> Option<BTreeMap<String, String>> {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(self.directory(hash)).ok()? {
+            let entry = entry.ok()?;
+            let name = entry.file_name().into_string().ok()?;
+            if name != PROCESS_FILE {
+                files.insert(name, fs::read_to_string(entry.path()).ok()?);
+            }
+        }
+        Some(files)
+    }
+
     /// Removes the directories of all configurations that no record names.
     ///
     /// # Errors
     /// When the directories cannot be listed or removed.
     pub fn remove_forgotten(&self) -> io::Result<()> {
-        let records = [Record::Proven, Record::Offered, Record::Attempted].map(|record| self.record(record));
+        let records = [Record::Proven, Record::Offered, Record::Attempted, Record::Loaded];
+        let records = records.map(|record| self.record(record));
         let kept: Vec<&str> = records.iter().flatten().map(|record| record.hash.as_str()).collect();
         for entry in fs::read_dir(self.root.join("configurations"))? {
             let entry = entry?;
@@ -291,6 +315,8 @@ mod tests {
         files.set_record(Record::Proven, Some(&record("a"))).expect("written");
         files.remove_forgotten().expect("removed");
         assert_eq!(fs::read_to_string(files.current(MAIN_FILE)).expect("read"), "2");
+        assert_eq!(files.contents("a"), Some([(MAIN_FILE.to_owned(), "1".to_owned())].into()));
+        assert_eq!([files.is_current("b"), files.is_current("a"), files.contents("c").is_some()], [true, false, false]);
         assert_eq!([files.text("a"), files.text("b"), files.text("c")], ["p\n1", "p\n2", "\n"]);
         files.set_record(Record::Proven, None).expect("removed");
         files.set_record(Record::Proven, None).expect("removed twice");

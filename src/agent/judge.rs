@@ -14,12 +14,15 @@ use tokio::{net::TcpSocket, process::Command, time::timeout};
 
 use super::{
     files::{Files, PROCESS_FILE},
-    message,
+    layout, message,
     options::PodOptions,
     process::Process,
     protocol::{Configuration, MAIN_FILE},
     validation,
 };
+
+/// One part in so many of the memory may go to spare slots, in each of the workers.
+const SPARES_SHARE: u64 = 32;
 
 /// Why a configuration was not prepared.
 #[derive(Debug, thiserror::Error)]
@@ -67,20 +70,39 @@ impl Judge {
     /// # Errors
     /// Why it is not there now.
     pub async fn prepare(&self, configuration: &Configuration) -> Result<(), Unfit> {
+        self.stage(configuration)?;
+        self.check(&self.files.staging()).await?;
+        Ok(self.files.accept_staged(&configuration.hash())?)
+    }
+
+    /// Writes a configuration into its directory, unchecked: it differs from one that was checked by no more
+    /// than [`super::change`] allows.
+    ///
+    /// # Errors
+    /// Why it is not there now.
+    pub fn adopt(&self, configuration: &Configuration) -> Result<(), Unfit> {
+        self.stage(configuration)?;
+        Ok(self.files.accept_staged(&configuration.hash())?)
+    }
+
+    /// With spare slots, for which a part of the memory is kept.
+    fn stage(&self, configuration: &Configuration) -> Result<(), Unfit> {
         validation::validate(configuration)?;
-        let hash = configuration.hash();
+        let most = self.memory_bytes / SPARES_SHARE / layout::SPARE_BYTES;
+        let mut laid_out = configuration.clone();
+        if let Some(main_file) = laid_out.files.get_mut(MAIN_FILE) {
+            *main_file = layout::with_spares(main_file, usize::try_from(most).unwrap_or(usize::MAX));
+        }
         let process = Process {
-            hash: &hash,
+            hash: &configuration.hash(),
             worker_socket: &self.files.worker_socket(),
             cpu_millis: self.cpu_millis,
             memory_bytes: self.memory_bytes,
             health_port: self.health_port,
             ipv6: self.ipv6,
         };
-        let main_file = configuration.files.get(MAIN_FILE).map_or("", String::as_str);
-        self.files.stage(configuration, &process.render(main_file))?;
-        self.check(&self.files.staging()).await?;
-        Ok(self.files.accept_staged(&hash)?)
+        let process = process.render(laid_out.files.get(MAIN_FILE).map_or("", String::as_str));
+        Ok(self.files.stage(&laid_out, &process)?)
     }
 
     /// Has HAProxy check a configuration that lies in a directory.

@@ -3,10 +3,19 @@
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
-    encoding::text::encode,
-    metrics::{counter::Counter, gauge::Gauge},
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+
+/// How a change was brought about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ChangeLabels {
+    /// `runtime` or `reload`.
+    pub kind: &'static str,
+    /// What changed at run time, or why it was a reload.
+    pub reason: &'static str,
+}
 
 /// What `/metrics` tells.
 #[derive(Debug)]
@@ -20,13 +29,20 @@ pub struct Metrics {
     pub reloads: Gauge<u64, AtomicU64>,
     /// Configurations that were refused.
     pub refused: Counter,
+    /// Changes that were begun, while HAProxy ran or by a reload.
+    pub changes: Family<ChangeLabels, Counter>,
+    /// How often the worker was found with other servers or certificates than it should have.
+    pub drifted: Counter,
+    /// Workers that only finish what they have.
+    pub old_workers: Gauge<u64, AtomicU64>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("fairway_agent");
         let (proven_sequence, up, reloads) = (Gauge::default(), Gauge::default(), Gauge::default());
-        let refused = Counter::default();
+        let (refused, drifted, changes) = (Counter::default(), Counter::default(), Family::default());
+        let old_workers = Gauge::default();
         registry.register(
             "proven_sequence",
             "Sequence of the configuration that the running worker has proven",
@@ -35,7 +51,10 @@ impl Default for Metrics {
         registry.register("haproxy_up", "Whether a worker of HAProxy answers", up.clone());
         registry.register("reloads", "Reloads of HAProxy since the agent started", reloads.clone());
         registry.register("refused", "Configurations that HAProxy did not take", refused.clone());
-        Self { registry, proven_sequence, up, reloads, refused }
+        registry.register("changes", "Changes that were begun, by their kind and reason", changes.clone());
+        registry.register("drifted", "Times that HAProxy had drifted from what it should run", drifted.clone());
+        registry.register("old_workers", "Workers that only finish what they have", old_workers.clone());
+        Self { registry, proven_sequence, up, reloads, refused, changes, drifted, old_workers }
     }
 }
 

@@ -10,15 +10,18 @@
 //!
 //! | pure | I/O |
 //! |---|---|
-//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
+//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`layout`], [`change`], [`certificate`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
 
 pub mod apply;
 pub mod boot;
+pub mod certificate;
+pub mod change;
 pub mod choice;
 pub mod drain;
 pub mod files;
 pub mod install;
 pub mod judge;
+pub mod layout;
 pub mod listeners;
 pub mod message;
 pub mod metrics;

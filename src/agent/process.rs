@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, path::Path};
 
-use crate::clients::haproxy::MARKER;
+use crate::clients::haproxy::{LOADED, MARKER};
 
 /// What `process.cfg` depends on.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,8 @@ impl Process<'_> {
             let _ = writeln!(text, "    {arguments}");
         };
         line(format_args!("default-path config"));
-        line(format_args!("setenv {MARKER} {}", self.hash));
+        line(format_args!("setenv {LOADED} {}", self.hash));
+        line(format_args!("set-var {MARKER} str({})", self.hash));
         line(format_args!("stats socket {} mode 600 level admin", self.worker_socket.display()));
         line(format_args!("nbthread {}", self.cpu_millis.div_ceil(1_000).max(1)));
         // Without an explicit maxconn HAProxy derives it from this and from the container's own limit of

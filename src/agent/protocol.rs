@@ -80,7 +80,9 @@ pub struct Report {
     pub refused: Option<Refused>,
     /// Reloads of HAProxy since the agent started.
     pub reloads: u64,
-    /// Backends by name, as HAProxy sees them.
+    /// How often HAProxy had drifted from what it should run since the agent started, and was put right.
+    pub drifted: u64,
+    /// Backends by name, as HAProxy sees them: the members of the configuration that runs.
     pub pools: BTreeMap<String, Vec<MemberHealth>>,
 }
 

@@ -31,12 +31,13 @@ pub async fn run(options: ServeOptions) -> Result<(), PodError> {
     let end = asked_to_end()?;
     let listen = async |address| server::listen(address).await.map_err(PodError::io(format!("listen on {address}")));
     let (operators, plain) = (listen(options.address).await?, listen(options.metrics_address).await?);
-    let applier = Applier::new(&options.pod);
+    let metrics = Metrics::default();
+    let applier = Applier::new(&options.pod, &metrics);
     let newest = applier.newest_known();
     let (report_sender, report) = watch::channel(Arc::new(Report::default()));
     let (identity_sender, identity) = watch::channel(None);
     let queue = Queue::new(newest.sequence, newest.hash);
-    let shared = Arc::new(Shared { queue, report, metrics: Metrics::default(), identity });
+    let shared = Arc::new(Shared { queue, report, metrics, identity });
     info!(address = %options.address, newest = newest.sequence, "serving");
     tokio::select! {
         () = keep(applier, &shared, &report_sender, &options) => {}
@@ -60,6 +61,7 @@ async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<
             () = sleep(HELD_BACK) , if held_back => {}
             _ = look.tick() => {
                 applier.tend().await;
+                shared.metrics.old_workers.set(applier.old_workers().await);
                 submit_mounted(&shared.queue, &options.pod.configuration_directory);
                 if version.is_empty() {
                     version = applier.judge().version().await.unwrap_or_default();
@@ -73,10 +75,10 @@ async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<
             if outcome == Outcome::Refused {
                 shared.metrics.refused.inc();
             }
-            publish(&applier, &version, shared, sender).await;
+            publish(&mut applier, &version, shared, sender).await;
             waiting.answer(&outcome);
         }
-        publish(&applier, &version, shared, sender).await;
+        publish(&mut applier, &version, shared, sender).await;
     }
 }
 
@@ -93,9 +95,9 @@ fn submit_mounted(queue: &Queue, directory: &Path) {
     }
 }
 
-async fn publish(applier: &Applier, version: &str, shared: &Shared, sender: &watch::Sender<Arc<Report>>) {
+async fn publish(applier: &mut Applier, version: &str, shared: &Shared, sender: &watch::Sender<Arc<Report>>) {
     let pools = match applier.running() {
-        Some(_) => applier.statistics().members().await.unwrap_or_default(),
+        Some(_) => applier.pools().await,
         None => std::collections::BTreeMap::new(),
     };
     let report = Report {
@@ -104,6 +106,7 @@ async fn publish(applier: &Applier, version: &str, shared: &Shared, sender: &wat
         proven: applier.running().cloned(),
         refused: applier.refused().cloned(),
         reloads: applier.reloads(),
+        drifted: applier.drifted(),
         pools,
     };
     shared.metrics.up.set(u64::from(report.proven.is_some()));

@@ -2,8 +2,10 @@
 //! and what their answers mean. One command for each connection, since an open prompt keeps an *old*
 //! worker alive, and answering.
 
+mod slots;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -17,8 +19,12 @@ use tokio::{
 
 use crate::agent::protocol::{MemberHealth, MemberState};
 
-/// The environment variable that tells which configuration a worker has loaded.
-pub const MARKER: &str = "FAIRWAY_HASH";
+pub use slots::{ServedCertificate, Slot, Slots};
+
+/// The variable that tells which configuration a worker runs. It can be set while it runs.
+pub const MARKER: &str = "proc.fairway_hash";
+/// The environment variable that tells which configuration a worker was started with.
+pub const LOADED: &str = "FAIRWAY_HASH";
 /// An answer that is longer is an error: 4,000 servers are 1.1 MB.
 const ANSWER_LIMIT: u64 = 64 << 20;
 
@@ -49,7 +55,57 @@ impl Socket {
     /// # Errors
     /// As [`Self::ask`].
     pub async fn marker(&self) -> io::Result<Option<String>> {
-        Ok(parse_marker(&self.ask(&format!("show env {MARKER}")).await?))
+        Ok(parse_marker(&self.ask(&format!("get var {MARKER}")).await?))
+    }
+
+    /// Sets the marker, and reads it back.
+    ///
+    /// # Errors
+    /// As [`Self::ask`], and when the worker has another one afterwards.
+    pub async fn set_marker(&self, hash: &str) -> io::Result<()> {
+        let command = format!("experimental-mode on; set var {MARKER} expr str({hash}); get var {MARKER}");
+        let found = parse_marker(&self.ask(&command).await?);
+        if found.as_deref() == Some(hash) { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    }
+
+    /// What the worker that answers was started with; none when it does not tell.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn loaded(&self) -> io::Result<Option<String>> {
+        Ok(parse_loaded(&self.ask(&format!("show env {LOADED}")).await?))
+    }
+
+    /// All `server` lines, without a look at what runs over them: all are told to be busy.
+    ///
+    /// # Errors
+    /// As [`Self::ask`], and when the answer is not understood.
+    pub async fn slots(&self) -> io::Result<Slots> {
+        let mut slots = understood(slots::parse_state(&self.ask("show servers state").await?, &BTreeSet::new()))?;
+        slots.values_mut().flatten().for_each(|slot| slot.busy = true);
+        Ok(slots)
+    }
+
+    /// The `server` lines of one backend, or of all, and whether anything runs over them.
+    ///
+    /// # Errors
+    /// As [`Self::ask`], and when an answer is not understood.
+    pub async fn slots_and_use(&self, backend: Option<&str>) -> io::Result<Slots> {
+        // The order matters: what is in maintenance by the state takes nothing that the later answers miss.
+        let (name, filter) = (backend.unwrap_or_default(), backend.unwrap_or("-1"));
+        let state = self.ask(&format!("show servers state {name}")).await?;
+        let connections = self.ask(&format!("show servers conn {name}")).await?;
+        let statistics = self.ask(&format!("show stat {filter} 4 -1")).await?;
+        let busy = understood(slots::parse_busy(&connections, &statistics))?;
+        understood(slots::parse_state(&state, &busy))
+    }
+
+    /// Which certificate is served from a file.
+    ///
+    /// # Errors
+    /// As [`Self::ask`], and when there is none.
+    pub async fn certificate(&self, file: &str) -> io::Result<ServedCertificate> {
+        understood(slots::parse_certificate(&self.ask(&format!("show ssl cert {file}")).await?))
     }
 
     /// The processes, from the master's socket.
@@ -57,7 +113,7 @@ impl Socket {
     /// # Errors
     /// As [`Self::ask`], and when the answer is not understood.
     pub async fn processes(&self) -> io::Result<Processes> {
-        Processes::parse(&self.ask("show proc").await?).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+        understood(Processes::parse(&self.ask("show proc").await?))
     }
 
     /// Reloads, on the master's socket.
@@ -68,13 +124,14 @@ impl Socket {
         Ok(ReloadAnswer::parse(&self.ask("reload").await?))
     }
 
-    /// The servers by backend, from a worker's socket.
+    /// What one worker tells of itself at one moment; a reload can't come between.
     ///
     /// # Errors
     /// As [`Self::ask`], and when the answer is not understood.
-    pub async fn members(&self) -> io::Result<BTreeMap<String, Vec<MemberHealth>>> {
+    pub async fn snapshot(&self) -> io::Result<Snapshot> {
         // Any proxy, type 4 (servers), any server.
-        parse_members(&self.ask("show stat -1 4 -1").await?).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+        let command = format!("get var {MARKER}; show env {LOADED}; show servers state; show stat -1 4 -1");
+        understood(Snapshot::parse(&self.ask(&command).await?))
     }
 
     async fn exchange(&self, command: &str) -> io::Result<String> {
@@ -94,6 +151,33 @@ impl Socket {
     }
 }
 
+fn understood<T>(answer: Option<T>) -> io::Result<T> {
+    answer.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// What one worker tells of itself at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// As [`Socket::marker`].
+    pub marker: Option<String>,
+    /// As [`Socket::loaded`].
+    pub loaded: Option<String>,
+    /// As [`Socket::slots`].
+    pub slots: Slots,
+    /// The servers by backend and by the names of their lines.
+    pub members: BTreeMap<String, Vec<MemberHealth>>,
+}
+
+impl Snapshot {
+    fn parse(answer: &str) -> Option<Self> {
+        let (head, rest) = answer.split_at(answer.find("1\n# be_id ")?);
+        let (state, statistics) = rest.split_at(rest.find("# pxname,")?);
+        let slots = slots::parse_state(state, &BTreeSet::new())?;
+        let members = parse_members(statistics)?;
+        Some(Self { marker: parse_marker(head), loaded: parse_loaded(head), slots, members })
+    }
+}
+
 /// What `show proc` tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Processes {
@@ -103,13 +187,15 @@ pub struct Processes {
     pub failed: u64,
     /// The current workers.
     pub workers: Vec<i32>,
+    /// How many old workers there are.
+    pub old: usize,
     /// The reloads that the oldest of the old workers has outlived; 0 without any.
     pub oldest: usize,
 }
 
 impl Processes {
     fn parse(answer: &str) -> Option<Self> {
-        let mut processes = Self { master: 0, failed: 0, workers: Vec::new(), oldest: 0 };
+        let mut processes = Self { master: 0, failed: 0, workers: Vec::new(), old: 0, oldest: 0 };
         let mut current = true;
         for line in answer.lines() {
             current &= !line.starts_with("# old workers");
@@ -121,7 +207,10 @@ impl Processes {
                     processes.failed = line.split_once("[failed: ")?.1.split_once(']')?.0.parse().ok()?;
                 }
                 "worker" if current => processes.workers.push(pid),
-                "worker" => processes.oldest = processes.oldest.max(words.next()?.parse().ok()?),
+                "worker" => {
+                    processes.old += 1;
+                    processes.oldest = processes.oldest.max(words.next()?.parse().ok()?);
+                }
                 _ => {}
             }
         }
@@ -151,9 +240,14 @@ impl ReloadAnswer {
     }
 }
 
+fn parse_loaded(answer: &str) -> Option<String> {
+    answer.lines().find_map(|line| line.strip_prefix(LOADED)?.strip_prefix('=')).map(str::to_owned)
+}
+
+/// `proc.x: type=str value=<abc>`
 fn parse_marker(answer: &str) -> Option<String> {
-    let value = answer.lines().find_map(|line| line.strip_prefix(MARKER)?.strip_prefix('='))?;
-    Some(value.to_owned())
+    let value = answer.lines().find_map(|line| line.strip_prefix(MARKER)?.strip_prefix(": type=str value=<"))?;
+    value.strip_suffix('>').map(str::to_owned)
 }
 
 /// Strict in what is needed: a missing column is no answer, a missing field neither.
@@ -224,7 +318,7 @@ mod tests {
             # old workers\n2860            worker          3               0d00h01m01s     2.6.12\n# programs\n";
         assert_eq!(
             Processes::parse(answer),
-            Some(Processes { master: 2863, failed: 1, workers: vec![2866], oldest: 3 })
+            Some(Processes { master: 2863, failed: 1, workers: vec![2866], old: 1, oldest: 3 })
         );
         assert_eq!(Processes::parse("Unknown command\n"), None);
     }
@@ -239,9 +333,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case("FAIRWAY_HASH=abc\n\n", Some("abc"))]
+    #[case("proc.fairway_hash: type=str value=<abc>\n\n", Some("abc"))]
     #[case("Variable not found\n", None)]
-    #[case("FAIRWAY_HASHES=abc\n", None)]
+    #[case("proc.fairway_hashes: type=str value=<abc>\n", None)]
+    #[case("proc.fairway_hash: type=str value=<ab", None)]
     fn markers(#[case] answer: &str, #[case] expected: Option<&str>) {
         assert_eq!(parse_marker(answer).as_deref(), expected);
     }

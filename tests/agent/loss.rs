@@ -1,19 +1,13 @@
 //! No request is lost over many reloads, by clients that close and by clients that keep their connection.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use fairway::clients::haproxy::Socket;
-use tokio::task::JoinSet;
 
 use crate::{
     pod::{Pod, eventually},
-    web::{KeepAlive, get, server},
+    traffic::Traffic,
+    web::{get, server},
 };
 
 const RELOADS: u64 = 30;
@@ -29,30 +23,13 @@ async fn no_request_is_lost_over_thirty_reloads() {
         )
     };
     pod.push(&pod.configuration(2, &rest(2))).await.expect("taken");
-    let (ended, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let mut clients = JoinSet::new();
-    for (close, pause) in [(true, 1), (true, 2), (false, 0), (false, 1), (false, 20), (false, 50)] {
-        let (ended, answers, mut client) = (ended.clone(), answers.clone(), KeepAlive::new(pod.web(), close));
-        clients.spawn(async move {
-            while !ended.load(Ordering::Relaxed) {
-                if let Err(error) = client.get("/").await {
-                    return Err(format!("close {close}, pause {pause}: {error}"));
-                }
-                answers.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
-            Ok(())
-        });
-    }
+    let traffic = Traffic::start(&pod);
     for sequence in 3..3 + RELOADS {
         let report = pod.push(&pod.configuration(sequence, &rest(sequence))).await.expect("taken");
         assert_eq!(report.reloads, sequence - 1);
     }
-    ended.store(true, Ordering::Relaxed);
-    while let Some(client) = clients.join_next().await {
-        assert_eq!(client.expect("ended"), Ok(()), "after {} answers", answers.load(Ordering::Relaxed));
-    }
-    assert!(answers.load(Ordering::Relaxed) > 100 * RELOADS / 10, "{answers:?} answers");
+    let answers = traffic.end_without_loss().await;
+    assert!(answers > 100 * RELOADS / 10, "{answers} answers");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! The agent with real HAProxy processes, driven through its mutual TLS port as the operator would.
 //! Needs `haproxy` on the path. Each pod has its own loopback address and its own directory.
 
+mod certificates;
 mod changes;
 mod draining;
 mod healing;
@@ -8,5 +9,7 @@ mod latency;
 mod loss;
 mod pod;
 mod refusals;
+mod runtime;
+mod traffic;
 mod trust;
 mod web;

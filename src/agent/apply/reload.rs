@@ -1,0 +1,88 @@
+//! A reload, and the proof of it.
+
+use std::io;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Applier, LONGEST_LOOK, MASTER_PATIENCE, OLD_WORKER_GRACE, SHORTEST_LOOK, SOCKET_PATIENCE, Setback};
+use crate::{
+    agent::{files::Record, process, protocol::Proven},
+    clients::haproxy::ReloadAnswer,
+};
+
+impl Applier {
+    /// Whether another reload would have the master end a worker that was replaced only now, and with it
+    /// the requests that it still has: a burst of changes waits for them, a little.
+    pub async fn holds_back(&self) -> bool {
+        let recent = |time: &Instant| time.elapsed() < OLD_WORKER_GRACE;
+        let text = self.running.as_ref().map(|running| self.files.text(&running.hash));
+        let outlived = text.and_then(|text| process::reloads_outlived(&text));
+        let Some(outlived) = outlived
+            .filter(|outlived| self.reload_times.iter().rev().nth(outlived.saturating_sub(1)).is_some_and(recent))
+        else {
+            return false;
+        };
+        // The worker shows its marker a moment before the master answers again.
+        let deadline = Instant::now() + SOCKET_PATIENCE;
+        loop {
+            match self.master.processes().await {
+                Ok(processes) => return processes.oldest >= outlived,
+                Err(_) if Instant::now() > deadline => return false,
+                Err(_) => sleep(SHORTEST_LOOK).await,
+            }
+        }
+    }
+
+    pub(super) async fn switch(&mut self, wanted: &Proven) -> Result<(), Setback> {
+        self.files.switch_to(wanted)?;
+        if let ReloadAnswer::Failure(log) = self.reload().await? {
+            return Err(Setback::Refused(self.judge.clean(&log)));
+        }
+        self.wait_for_proof(wanted).await
+    }
+
+    /// Sends `reload`, which the master takes only when it is done with the one before.
+    pub(super) async fn reload(&mut self) -> Result<ReloadAnswer, Setback> {
+        let deadline = Instant::now() + MASTER_PATIENCE;
+        loop {
+            let answer = match self.reloader.reload().await {
+                // Since 2.7 the answer comes after the load, which may take longer: the proof will tell.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(ReloadAnswer::Silent),
+                answer => answer,
+            };
+            match answer {
+                Ok(answer) => {
+                    self.reloads += 1;
+                    self.reload_times.push(Instant::now());
+                    self.reload_times.retain(|time| time.elapsed() < OLD_WORKER_GRACE);
+                    return Ok(answer);
+                }
+                Err(_) if Instant::now() > deadline => return Err(Setback::Gone),
+                Err(_) => sleep(SHORTEST_LOOK).await,
+            }
+        }
+    }
+
+    /// Reads the marker until it is the wanted one, each time on a new connection. The master answers
+    /// again only after it has read the configuration, and then tells whether it failed.
+    pub(super) async fn wait_for_proof(&self, wanted: &Proven) -> Result<(), Setback> {
+        let deadline = Instant::now() + self.patience;
+        let mut pause = SHORTEST_LOOK;
+        loop {
+            if self.worker.marker().await.is_ok_and(|marker| marker.as_ref() == Some(&wanted.hash)) {
+                return Ok(());
+            }
+            if self.master.processes().await.is_ok_and(|processes| processes.failed > 0) {
+                return Err(Setback::Refused("HAProxy could not start with it; its log tells why".to_owned()));
+            }
+            if self.files.record(Record::Attempted).is_none_or(|attempted| attempted.hash != wanted.hash) {
+                return Err(Setback::Gone);
+            }
+            if Instant::now() > deadline {
+                return Err(Setback::Refused("no worker showed in time that it runs it".to_owned()));
+            }
+            sleep(pause).await;
+            pause = (pause * 5 / 4).min(LONGEST_LOOK);
+        }
+    }
+}

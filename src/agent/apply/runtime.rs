@@ -1,0 +1,300 @@
+//! A change while HAProxy runs, the proof of it, and the same for a worker that has drifted. Nothing is
+//! proven before the worker has told that it has what is wanted; what fails half-way is never the last word:
+//! a reload follows, or the slots are put right.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, timeout};
+use tracing::{debug, error, info, warn};
+
+use super::Applier;
+use crate::{
+    agent::{
+        certificate,
+        change::{self, Change, Command, Situation, Version, Why, plan_change},
+        metrics::ChangeLabels,
+        protocol::{Configuration, MemberHealth, Proven},
+    },
+    clients::haproxy::Slots,
+};
+
+/// All commands of one change, and the proof.
+const RUNTIME_PATIENCE: Duration = Duration::from_secs(10);
+/// Commands that are sent at once, in bytes; HAProxy takes 16 kB on a line.
+const LINE_LIMIT: usize = 8_000;
+/// What a worker runs that could not be put right while it runs. No hash: nothing is proven by it.
+const DRIFTED: &str = "drifted";
+/// A worker that drifts again and again is not reloaded more often.
+const DRIFT_RELOADS: Duration = Duration::from_mins(1);
+
+/// What is known of the running worker beside its slots, kept while both hashes stay.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// Of what it was started with, and of what it runs.
+    hashes: (String, String),
+    loaded: Arc<Version>,
+    running: Arc<Version>,
+}
+
+impl Applier {
+    /// Has the running worker take a configuration without a reload.
+    ///
+    /// # Errors
+    /// Why it must be a reload. Commands may have been carried out when it is [`Why::Failed`].
+    pub(super) async fn change(
+        &mut self,
+        configuration: &Configuration,
+        wanted: &Proven,
+        marker: &str,
+    ) -> Result<(), Why> {
+        match timeout(RUNTIME_PATIENCE, self.try_change(configuration, wanted, marker)).await {
+            Ok(result) => result,
+            Err(_) => Err(failed("it took too long")),
+        }
+    }
+
+    async fn try_change(&mut self, configuration: &Configuration, wanted: &Proven, marker: &str) -> Result<(), Why> {
+        let known = self.known(marker).await?;
+        let next = Arc::new(Version::read(configuration.files.clone())?);
+        let touched = change::touched(&known.loaded, &known.running, &next)?;
+        let slots = self.slots_of(&touched).await?;
+        let commands = match plan_change(known.situation(&slots), &next) {
+            Change::Reload(why) => return Err(why),
+            Change::Nothing => Vec::new(),
+            Change::Commands(commands) => commands,
+        };
+        let is_certificate = |command: &Command| matches!(command, Command::Certificate { .. });
+        let reason = if commands.iter().any(is_certificate) { "Certificates" } else { "Servers" };
+        self.changes.get_or_create(&ChangeLabels { kind: "runtime", reason }).inc();
+        // What HAProxy would start with, before it runs it.
+        self.judge.adopt(configuration).map_err(failed)?;
+        self.carry_out(&commands).await?;
+        let slots = if touched.is_empty() { Slots::new() } else { self.slots_of(&touched).await? };
+        let hashes = (known.hashes.0, wanted.hash.clone());
+        let reached = Known { hashes, loaded: known.loaded, running: next.clone() };
+        if plan_change(reached.situation(&slots), &next) != Change::Nothing {
+            return Err(failed("the worker told otherwise"));
+        }
+        self.files.switch_to(wanted).map_err(failed)?;
+        self.worker.set_marker(&wanted.hash).await.map_err(failed)?;
+        self.known = Some(reached);
+        debug!(?commands, sequence = wanted.sequence, "changed while running");
+        Ok(())
+    }
+
+    async fn known(&mut self, marker: &str) -> Result<Known, Why> {
+        let loaded = self.worker.loaded().await.map_err(failed)?.ok_or(Why::Unknown)?;
+        let hashes = (loaded, marker.to_owned());
+        if let Some(known) = self.known.as_ref().filter(|known| known.hashes == hashes) {
+            return Ok(known.clone());
+        }
+        let read = |hash: &str| -> Result<_, Why> {
+            Ok(Arc::new(Version::read(self.files.contents(hash).ok_or(Why::Unknown)?)?))
+        };
+        let known = Known { loaded: read(&hashes.0)?, running: read(&hashes.1)?, hashes };
+        self.known = Some(known.clone());
+        Ok(known)
+    }
+
+    async fn slots_of(&self, backends: &std::collections::BTreeSet<String>) -> Result<Slots, Why> {
+        let mut backends_left = backends.iter();
+        match (backends_left.next(), backends_left.next()) {
+            (None, _) => Ok(Slots::new()),
+            (Some(only), None) => self.worker.slots_and_use(Some(only)).await.map_err(failed),
+            _ => self.statistics.slots_and_use(None).await.map_err(failed),
+        }
+    }
+
+    /// First what no traffic sees, which must be taken to the last; then the rest.
+    async fn carry_out(&self, commands: &[Command]) -> Result<(), Why> {
+        let prepares = |command: &Command| matches!(command, Command::Certificate { .. } | Command::Fill { .. });
+        let unseen = commands.iter().take_while(|command| prepares(command)).count();
+        for part in [&commands[..unseen], &commands[unseen..]] {
+            let mut line = String::new();
+            for command in part {
+                if let Command::Certificate { file, pem } = command {
+                    self.serve_certificate(file, pem).await?;
+                }
+                for text in command.lines() {
+                    if line.len() + text.len() > LINE_LIMIT {
+                        self.say(&std::mem::take(&mut line)).await?;
+                    }
+                    if !line.is_empty() {
+                        line.push(';');
+                    }
+                    line.push_str(&text);
+                }
+            }
+            if !line.is_empty() {
+                self.say(&line).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Silence is consent; and what an address was, and is now.
+    async fn say(&self, line: &str) -> Result<(), Why> {
+        let answer = self.worker.ask(line).await.map_err(failed)?;
+        let objects = |line: &&str| !line.trim().is_empty() && !line.ends_with("by 'stats socket command'");
+        answer.lines().find(objects).map_or(Ok(()), |objection| Err(failed(objection)))
+    }
+
+    async fn serve_certificate(&self, file: &str, pem: &str) -> Result<(), Why> {
+        // The line feed that ends a command is the empty line that ends the payload.
+        let set = self.worker.ask(&format!("set ssl cert {file} <<\n{pem}")).await.map_err(failed)?;
+        let committed = if set.starts_with("Transaction ") {
+            self.worker.ask(&format!("commit ssl cert {file}")).await.map_err(failed)?
+        } else {
+            set
+        };
+        if !committed.lines().any(|line| line == "Success!") {
+            // It stays open, and is the next one's, unless it is ended.
+            let _ = self.worker.ask(&format!("abort ssl cert {file}")).await;
+            return Err(failed(format_args!("certificate {file}: {}", self.judge.clean(&committed))));
+        }
+        if self.serves(file, pem).await? { Ok(()) } else { Err(failed(format_args!("certificate {file} is another"))) }
+    }
+
+    async fn serves(&self, file: &str, pem: &str) -> Result<bool, Why> {
+        let served = self.worker.certificate(file).await.map_err(failed)?;
+        Ok(certificate::of_file(pem).is_none_or(|expected| expected == served))
+    }
+
+    /// Compares what the worker has with what it should have, and puts it right.
+    pub(super) async fn mend(&mut self, every_certificate: bool) {
+        let Some(running) = self.running.clone() else { return };
+        match timeout(RUNTIME_PATIENCE, self.try_to_mend(&running, every_certificate)).await {
+            // A configuration that was never understood is never compared.
+            Ok(Ok(()) | Err(Why::Unknown | Why::NotUnderstood(_) | Why::Fixed(_))) => {}
+            Ok(Err(why)) => self.reload_drifted(&running, &why).await,
+            Err(_) => warn!("the worker's servers could not be compared in time"),
+        }
+    }
+
+    async fn try_to_mend(&mut self, proven: &Proven, every_certificate: bool) -> Result<(), Why> {
+        // A worker that can't be asked has not drifted: it is gone, or will answer at the next look.
+        let Ok(slots) = self.statistics.slots().await else { return Ok(()) };
+        let Ok(mut known) = self.known(&proven.hash).await else { return Ok(()) };
+        let wanted = known.running.clone();
+        for file in self.other_certificates(&wanted, every_certificate).await {
+            known.running = Arc::new(Version::clone(&known.running).without(&file));
+        }
+        if plan_change(known.situation(&slots), &wanted) == Change::Nothing {
+            return Ok(());
+        }
+        let Ok(slots) = self.statistics.slots_and_use(None).await else { return Ok(()) };
+        let commands = match plan_change(known.situation(&slots), &wanted) {
+            Change::Nothing => return Ok(()),
+            Change::Reload(why @ (Why::Unknown | Why::NotUnderstood(_) | Why::Fixed(_))) => return Err(why),
+            change => {
+                self.note_drift();
+                match change {
+                    Change::Commands(commands) => commands,
+                    Change::Reload(why) => return Err(why),
+                    Change::Nothing => return Ok(()),
+                }
+            }
+        };
+        warn!(?commands, sequence = proven.sequence, "HAProxy had drifted");
+        self.changes.get_or_create(&ChangeLabels { kind: "runtime", reason: "Drift" }).inc();
+        self.carry_out(&commands).await?;
+        known.running = wanted.clone();
+        let slots = self.statistics.slots_and_use(None).await.map_err(failed)?;
+        match plan_change(known.situation(&slots), &wanted) {
+            Change::Nothing => Ok(()),
+            _ => Err(failed("the worker told otherwise")),
+        }
+    }
+
+    fn note_drift(&mut self) {
+        self.drifted += 1;
+        self.drift_counter.inc();
+    }
+
+    /// Looks at one certificate after the other, or at all: the files of those that are served otherwise.
+    async fn other_certificates(&mut self, version: &Version, every: bool) -> Vec<String> {
+        let is_certificate = |content: &str| content.contains("-----BEGIN CERTIFICATE-----");
+        let all: Vec<_> = version.files().iter().filter(|(_, content)| is_certificate(content)).collect();
+        let count = if every { all.len() } else { all.len().min(1) };
+        let mut others = Vec::new();
+        for _ in 0..count {
+            self.next_certificate = (self.next_certificate + 1) % all.len();
+            let (file, content) = all[self.next_certificate];
+            // What is no server's certificate is not told.
+            if let Ok(false) = self.serves(file, content).await {
+                others.push(file.clone());
+            }
+        }
+        others
+    }
+
+    /// What commands could not put right.
+    async fn reload_drifted(&mut self, running: &Proven, why: &Why) {
+        if self.drift_reload.is_some_and(|time| time.elapsed() < DRIFT_RELOADS) {
+            return;
+        }
+        self.drift_reload = Some(Instant::now());
+        warn!(%why, sequence = running.sequence, "HAProxy has drifted and is reloaded");
+        self.changes.get_or_create(&ChangeLabels { kind: "reload", reason: "Drift" }).inc();
+        self.running = None;
+        // Else the old worker would prove it.
+        if self.worker.set_marker(DRIFTED).await.is_err() {
+            return;
+        }
+        if self.switch(running).await.is_ok() {
+            self.prove(running).await;
+        } else {
+            error!(sequence = running.sequence, "the reload of a drifted HAProxy failed");
+        }
+    }
+
+    /// Backends by name, with the members of the running configuration by theirs, whichever slots they have.
+    pub async fn pools(&mut self) -> BTreeMap<String, Vec<MemberHealth>> {
+        let (Ok(snapshot), Some(running)) = (self.statistics.snapshot().await, self.running.clone()) else {
+            return BTreeMap::new();
+        };
+        let (mut pools, slots) = (snapshot.members, snapshot.slots);
+        let known = match self.known(&running.hash).await {
+            Ok(known) => known,
+            // One that is not understood has no slots, and of one that is not known nobody can tell whose they are.
+            Err(Why::NotUnderstood(_) | Why::Unknown) => return pools,
+            Err(_) => return BTreeMap::new(),
+        };
+        // Another worker than that which was last looked at: the next look tells of it.
+        if snapshot.marker.as_ref() != Some(&running.hash) || snapshot.loaded.as_ref() != Some(&known.hashes.0) {
+            return BTreeMap::new();
+        }
+        for (name, members) in &mut pools {
+            let backends = known.loaded.backend(name).zip(known.running.backend(name));
+            let Some(((loaded, running), slots)) = backends.zip(slots.get(name)) else { continue };
+            let occupants = change::occupants(loaded, running, slots);
+            members.retain_mut(|member| match occupants.get(member.name.as_str()) {
+                Some(occupant) => {
+                    (*occupant).clone_into(&mut member.name);
+                    true
+                }
+                None => false,
+            });
+            let order: BTreeMap<&str, usize> =
+                running.servers.iter().enumerate().map(|(index, server)| (server.name.as_str(), index)).collect();
+            members.sort_by_key(|member| order.get(member.name.as_str()).copied());
+        }
+        pools
+    }
+
+    /// Tells why it is a reload.
+    pub(super) fn note_reload(&self, wanted: &Proven, why: &Why) {
+        info!(%why, sequence = wanted.sequence, "to be loaded anew");
+        self.changes.get_or_create(&ChangeLabels { kind: "reload", reason: why.label() }).inc();
+    }
+}
+
+impl Known {
+    fn situation<'a>(&'a self, slots: &'a Slots) -> Situation<'a> {
+        Situation { loaded: &self.loaded, running: &self.running, slots }
+    }
+}
+
+fn failed(what: impl std::fmt::Display) -> Why {
+    Why::Failed(what.to_string())
+}

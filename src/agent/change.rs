@@ -1,0 +1,325 @@
+//! What takes HAProxy from what it runs to what is wanted: nothing, commands while it runs, or a reload
+//! and why. Pure; [`super::apply`] carries it out and reads it back.
+//!
+//! The rules, each for a trap that was measured:
+//! - A line that takes traffic is never led elsewhere: a new member fills a slot that is in maintenance and
+//!   over which nothing runs, and is made ready then.
+//! - New members are ready, and weights raised, before old ones are taken out: where both the old and the new
+//!   have a member that takes traffic, there is one at each moment.
+//! - Who is taken out goes to maintenance: nothing new comes, what runs is finished, and idle connections
+//!   are closed at once.
+//! - A member that is made ready takes traffic before its first check, as at a start of HAProxy; the first
+//!   check that fails takes it out.
+
+mod slots;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+};
+
+use super::{
+    layout::{Backend, Freedom, Layout, NotUnderstood, Server},
+    protocol::MAIN_FILE,
+};
+use crate::clients::haproxy::Slots;
+
+pub use slots::occupants;
+
+/// Contents by file name.
+pub type FileMap = BTreeMap<String, String>;
+
+/// The largest certificate file, in bytes: HAProxy drops a payload that does not fit its buffer, silently.
+const LARGEST_PAYLOAD: usize = 15_000;
+
+/// A configuration that was understood, read once.
+#[derive(Clone)]
+pub struct Version {
+    files: FileMap,
+    layout: Layout,
+}
+
+/// Names alone: files may hold keys.
+impl fmt::Debug for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.files.keys()).finish()
+    }
+}
+
+impl Version {
+    /// Reads a configuration's files.
+    ///
+    /// # Errors
+    /// The line of the main file that is not understood.
+    pub fn read(files: FileMap) -> Result<Self, NotUnderstood> {
+        let layout = Layout::parse(files.get(MAIN_FILE).map_or("", String::as_str))?;
+        Ok(Self { files, layout })
+    }
+
+    /// The files, such as certificates.
+    #[must_use]
+    pub fn files(&self) -> &FileMap {
+        &self.files
+    }
+
+    /// The same, but that a file is not served as it should be.
+    #[must_use]
+    pub fn without(mut self, file: &str) -> Self {
+        self.files.insert(file.to_owned(), String::new());
+        self
+    }
+
+    /// The servers of a backend.
+    #[must_use]
+    pub fn backend(&self, name: &str) -> Option<&Backend> {
+        self.layout.backends.get(name)
+    }
+}
+
+/// What is known of a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// What it was started with, spare slots and all.
+    pub loaded: &'a Version,
+    /// What it runs, as the operator rendered it or with spare slots.
+    pub running: &'a Version,
+    /// Its slots: of all backends, or at least of those that [`touched`] names.
+    pub slots: &'a Slots,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It runs what is wanted.
+    Nothing,
+    /// These, in this order.
+    Commands(Vec<Command>),
+    /// HAProxy must read the configuration anew.
+    Reload(Why),
+}
+
+/// A change while HAProxy runs.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Serve another certificate from a file.
+    Certificate {
+        /// The file's name.
+        file: String,
+        /// Its content.
+        pem: String,
+    },
+    /// Lead a slot that is in maintenance, and quiet, elsewhere.
+    Fill {
+        /// Which.
+        slot: Place,
+        /// Where it shall lead.
+        address: SocketAddr,
+    },
+    /// Set a weight, 0 to 256.
+    Weigh {
+        /// Which.
+        slot: Place,
+        /// The weight.
+        weight: u16,
+    },
+    /// Let it take traffic.
+    Ready {
+        /// Which.
+        slot: Place,
+    },
+    /// Let it take nothing new.
+    Maintain {
+        /// Which.
+        slot: Place,
+    },
+}
+
+/// Names and sizes alone: files may hold keys.
+impl fmt::Debug for Command {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate { file, pem } => write!(formatter, "certificate {file} of {} bytes", pem.len()),
+            command => formatter.write_str(&command.lines().join("; ")),
+        }
+    }
+}
+
+/// A `server` line of a backend.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The backend's name.
+    pub backend: String,
+    /// The line's name.
+    pub name: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.backend, self.name)
+    }
+}
+
+impl Command {
+    /// What is said to HAProxy; nothing for a certificate, which is more than lines.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Certificate { .. } => Vec::new(),
+            Self::Fill { slot, address } => {
+                vec![format!("set server {slot} addr {} port {}", address.ip(), address.port())]
+            }
+            Self::Weigh { slot, weight } => vec![format!("set server {slot} weight {weight}")],
+            Self::Ready { slot } => vec![format!("set server {slot} state ready")],
+            Self::Maintain { slot } => vec![format!("set server {slot} state maint")],
+        }
+    }
+}
+
+/// Why HAProxy must read a configuration anew.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// The running configuration is not known any more, or was never one of the agent's.
+    #[error("what the worker was started with is not known")]
+    Unknown,
+    /// A main file has a line that could mean anything.
+    #[error("haproxy.cfg: {0}")]
+    NotUnderstood(#[from] NotUnderstood),
+    /// Other lines than those of servers differ.
+    #[error("more than servers differs")]
+    Skeleton,
+    /// A file that is not a certificate differs, is new, or is gone.
+    #[error("the file {0} differs")]
+    File(String),
+    /// A certificate does not fit into one command.
+    #[error("the certificate {0} is too large for a command")]
+    Payload(String),
+    /// A backend's servers can't change while HAProxy runs.
+    #[error("the servers of {0} are chosen by their lines")]
+    Fixed(String),
+    /// No quiet slot fits a new member.
+    #[error("no free slot in {0}")]
+    NoSlot(String),
+    /// A command was not taken, or did not have its effect.
+    #[error("a change did not take effect: {0}")]
+    Failed(String),
+}
+
+impl Why {
+    /// For metrics: few and constant.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Unknown => "Unknown",
+            Self::NotUnderstood(_) => "NotUnderstood",
+            Self::Skeleton => "Skeleton",
+            Self::File(_) => "File",
+            Self::Payload(_) => "Payload",
+            Self::Fixed(_) => "Fixed",
+            Self::NoSlot(_) => "NoSlot",
+            Self::Failed(_) => "Failed",
+        }
+    }
+}
+
+/// The backends whose servers differ, where nothing else does that can't change while HAProxy runs.
+///
+/// # Errors
+/// Why it must be a reload.
+pub fn touched(loaded: &Version, running: &Version, wanted: &Version) -> Result<BTreeSet<String>, Why> {
+    certificates(loaded, running, wanted)?;
+    let (loaded, running, wanted) = (&loaded.layout, &running.layout, &wanted.layout);
+    if loaded.skeleton != wanted.skeleton {
+        return Err(Why::Skeleton);
+    }
+    let members = |layout: &Layout, name: &str| -> BTreeSet<Server> {
+        let servers = layout.backends.get(name).map(|backend| backend.servers.iter()).unwrap_or_default();
+        servers.filter(|server| !server.is_spare()).cloned().collect()
+    };
+    let differs = |name: &&String| {
+        let all = [running, wanted].map(|layout| layout.backends.get(*name).map(|backend| &backend.servers));
+        // Mostly they are the same to the last word.
+        all[0] != all[1] && members(running, name) != members(wanted, name)
+    };
+    // With equal skeletons the backends are the same.
+    Ok(wanted.backends.keys().filter(differs).cloned().collect())
+}
+
+/// The smallest safe change of all slots that are given.
+#[must_use]
+pub fn plan_change(situation: Situation<'_>, wanted: &Version) -> Change {
+    match commands(situation, wanted) {
+        Ok(commands) if commands.is_empty() => Change::Nothing,
+        Ok(commands) => Change::Commands(commands),
+        Err(why) => Change::Reload(why),
+    }
+}
+
+fn commands(situation: Situation<'_>, wanted: &Version) -> Result<Vec<Command>, Why> {
+    let touched = touched(situation.loaded, situation.running, wanted)?;
+    if !touched.iter().all(|name| situation.slots.contains_key(name)) {
+        return Err(Why::Unknown);
+    }
+    let mut commands = certificates(situation.loaded, situation.running, wanted)?;
+    let mut steps = slots::Steps::default();
+    for (name, slots) in situation.slots {
+        let Some((loaded, next)) = situation.loaded.backend(name).zip(wanted.backend(name)) else { continue };
+        if !is_allowed(loaded, next) {
+            return Err(Why::Fixed(name.clone()));
+        }
+        slots::plan(name, loaded, next, slots, &mut steps)?;
+    }
+    commands.extend(steps.in_order());
+    Ok(commands)
+}
+
+fn is_allowed(loaded: &Backend, next: &Backend) -> bool {
+    let members = |backend: &Backend, weighed: bool| -> BTreeSet<_> {
+        let servers = backend.servers.iter().filter(|server| !server.is_spare());
+        servers.map(|server| (server.name.clone(), server.address, if weighed { server.weight } else { 0 })).collect()
+    };
+    match loaded.freedom {
+        Freedom::Members => true,
+        Freedom::Weights => members(loaded, false) == members(next, false),
+        Freedom::Nothing => members(loaded, true) == members(next, true),
+    }
+}
+
+/// Commands for the certificates that differ; all other files must be the same.
+fn certificates(loaded: &Version, running: &Version, wanted: &Version) -> Result<Vec<Command>, Why> {
+    let [loaded, running, wanted] = [loaded, running, wanted].map(Version::files);
+    let names: BTreeSet<&String> = loaded.keys().chain(running.keys()).chain(wanted.keys()).collect();
+    let main_file = wanted.get(MAIN_FILE).map_or("", String::as_str);
+    let mut commands = Vec::new();
+    for name in names.into_iter().filter(|name| *name != MAIN_FILE) {
+        let versions = [loaded, running, wanted].map(|files| files.get(name));
+        let [Some(_), Some(running), Some(wanted)] = versions else { return Err(Why::File(name.clone())) };
+        if running == wanted {
+            continue;
+        }
+        if !is_certificate(name, wanted, main_file) {
+            return Err(Why::File(name.clone()));
+        }
+        // An empty line would end the payload.
+        let pem: String = wanted.lines().filter(|line| !line.trim().is_empty()).flat_map(|line| [line, "\n"]).collect();
+        if pem.len() > LARGEST_PAYLOAD {
+            return Err(Why::Payload(name.clone()));
+        }
+        commands.push(Command::Certificate { file: name.clone(), pem });
+    }
+    Ok(commands)
+}
+
+/// Whether a file is a certificate with its key, which is used as such and not to verify others.
+fn is_certificate(name: &str, content: &str, main_file: &str) -> bool {
+    let verifies = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        words.windows(2).any(|pair| pair[1] == name && pair[0] != "crt")
+    };
+    content.contains("-----BEGIN CERTIFICATE-----")
+        && content.contains("PRIVATE KEY-----")
+        && !main_file.lines().any(verifies)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! Certificates that are exchanged while HAProxy runs: seen by clients, without a reload; a bad one is refused
+//! and leaves nothing behind.
+
+use std::{sync::Arc, time::Duration};
+
+use fairway::{agent::protocol::Configuration, clients::haproxy::Socket};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::pod::Pod;
+
+struct Made {
+    pem: String,
+    key: String,
+    der: CertificateDer<'static>,
+}
+
+fn made() -> Made {
+    let made = rcgen::generate_simple_self_signed(["web.example".to_owned()]).expect("made");
+    Made { pem: made.cert.pem(), key: made.signing_key.serialize_pem(), der: made.cert.der().clone() }
+}
+
+/// A configuration with a TLS listener and a list of one certificate.
+fn configuration(pod: &Pod, sequence: u64, pem: &str, key: &str) -> Configuration {
+    let rest = format!(
+        "    bind {}:{} ssl crt-list certificates.list\n    http-request return status 200\n",
+        pod.address, pod.spare_port
+    );
+    let mut configuration = pod.configuration(sequence, &rest);
+    configuration.files.insert("certificates.list".to_owned(), "site.pem\n".to_owned());
+    configuration.files.insert("site.pem".to_owned(), format!("{pem}\n{key}"));
+    configuration
+}
+
+pub(crate) async fn shown(pod: &Pod, roots: &[&CertificateDer<'static>]) -> CertificateDer<'static> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(roots.iter().map(|root| (*root).clone()));
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    let stream = TcpStream::connect((pod.address, pod.spare_port)).await.expect("connected");
+    let name = ServerName::try_from("web.example").expect("a name");
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake");
+    stream.get_ref().1.peer_certificates().expect("certificates")[0].clone().into_owned()
+}
+
+#[tokio::test]
+async fn a_rotation_is_seen_at_once_without_a_reload() {
+    let pod = Pod::running().await;
+    let all = [made(), made(), made()];
+    for (sequence, made) in (2..).zip(&all) {
+        let report = pod.push(&configuration(&pod, sequence, &made.pem, &made.key)).await.expect("taken");
+        assert_eq!((report.proven.expect("proven").sequence, report.reloads), (sequence, 1));
+        assert_eq!(shown(&pod, &[&made.der]).await, made.der);
+    }
+    // With another list it is a reload.
+    let mut wanted = configuration(&pod, 9, &all[0].pem, &all[0].key);
+    wanted.files.insert("certificates.list".to_owned(), "site.pem web.example\n".to_owned());
+    assert_eq!(pod.push(&wanted).await.expect("taken").reloads, 2);
+    assert_eq!(shown(&pod, &[&all[0].der]).await, all[0].der);
+}
+
+#[tokio::test]
+async fn a_key_of_another_is_refused_and_the_next_one_is_taken() {
+    let pod = Pod::running().await;
+    let [first, second] = [made(), made()];
+    pod.push(&configuration(&pod, 2, &first.pem, &first.key)).await.expect("taken");
+    let error = pod.push(&configuration(&pod, 3, &second.pem, &first.key)).await.expect_err("it cannot run");
+    assert!(error.refused().is_some_and(|refused| !refused.message.contains("-----")), "{error}");
+    assert_eq!(shown(&pod, &[&first.der]).await, first.der);
+    let report = pod.push(&configuration(&pod, 4, &second.pem, &second.key)).await.expect("taken");
+    assert_eq!((report.reloads, report.refused), (1, None));
+    assert_eq!(shown(&pod, &[&second.der]).await, second.der);
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_exchanged_by_hand_is_put_right() {
+    let pod = Pod::running().await;
+    let [ours, theirs] = [made(), made()];
+    pod.push(&configuration(&pod, 2, &ours.pem, &ours.key)).await.expect("taken");
+    let worker = Socket::new(&pod.path("run/worker.sock"), Duration::from_secs(5));
+    let pem = format!("{}{}", theirs.pem, theirs.key);
+    let pem: String = pem.lines().filter(|line| !line.is_empty()).flat_map(|line| [line, "\n"]).collect();
+    worker.ask(&format!("set ssl cert site.pem <<\n{pem}")).await.expect("said");
+    let answer = worker.ask("commit ssl cert site.pem").await.expect("said");
+    assert!(answer.contains("Success!"), "{answer}");
+    let report = pod.report_with(|report| report.drifted == 1).await;
+    assert_eq!(report.reloads, 1);
+    assert_eq!(shown(&pod, &[&ours.der, &theirs.der]).await, ours.der);
+}
