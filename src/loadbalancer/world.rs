@@ -16,6 +16,8 @@ pub struct World {
     pub class: Option<LoadBalancerClassSpec>,
     /// The Secrets of type `kubernetes.io/tls` that listeners name, by name; those that exist.
     pub certificates: BTreeMap<String, CertificateSecret>,
+    /// What `ca.crt` of the `ConfigMap`s says that listeners and pools name, by name; those that exist.
+    pub authorities: BTreeMap<String, Option<String>>,
     /// The Services that pools name, by name; those that exist.
     pub services: BTreeMap<String, ServiceWorld>,
     /// What the configuration Secret holds; read only when something that the spec names can't be used,

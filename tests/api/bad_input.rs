@@ -54,6 +54,15 @@ fn changed(pointer: &str, value: Value) -> Value {
     spec
 }
 
+/// A rule that rejects.
+fn rule(kind: &str, key: Value, operator: &str, value: &str) -> Value {
+    let mut matched = json!({ "type": kind, "operator": operator, "value": value });
+    if !key.is_null() {
+        matched["key"] = key;
+    }
+    json!({ "name": "a", "matches": [matched], "reject": {} })
+}
+
 #[tokio::test]
 async fn a_good_one_is_taken_and_completed() {
     let taken = apply("shop", &good()).await.unwrap();
@@ -74,13 +83,54 @@ async fn a_good_one_is_taken_and_completed() {
 #[case::https_without_certificate("/listeners/0/protocol", json!("HTTPS"), "a listener of protocol HTTPS needs at least one entry in certificates")]
 #[case::certificate_without_https("/listeners/0/certificates", json!([{ "secretName": "shop" }]), "certificates are for listeners of protocol HTTPS only")]
 #[case::bad_secret_name("/listeners/0/certificates", json!([{ "secretName": "../etc" }]), "spec.listeners[0].certificates[0].secretName")]
-#[case::udp("/listeners/0/protocol", json!("UDP"), "supported values: \"HTTP\", \"HTTPS\", \"TCP\"")]
+#[case::udp("/listeners/0/protocol", json!("UDP"), "protocol must be HTTP, HTTPS, TCP or TLS; UDP and SCTP are not HAProxy's")]
+#[case::sctp("/listeners/0/protocol", json!("SCTP"), "protocol must be HTTP, HTTPS, TCP or TLS; UDP and SCTP are not HAProxy's")]
 #[case::port_zero("/listeners/0/port", json!(0), "should be greater than or equal to 1")]
 #[case::port_too_high("/listeners/0/port", json!(65536), "should be less than or equal to 65535")]
 #[case::port_taken("/listeners/0/port", json!(9443), "ports 9101, 9102 and 9443 belong to the agent and to health checks")]
 #[case::bad_listener_name("/listeners/0/name", json!("Web 1"), "spec.listeners[0].name")]
 #[case::bad_cidr("/listeners/0/allowedCidrs", json!(["10.0.0.0/33"]), "allowedCidrs must be networks in CIDR notation, such as 192.0.2.0/24")]
 #[case::client_timeout("/listeners/0/timeouts", json!({ "clientSeconds": 0 }), "clientSeconds")]
+#[case::inspect_timeout("/listeners/0/timeouts", json!({ "inspectSeconds": 1 }), "timeouts.inspectSeconds is for listeners of protocol TLS only")]
+#[case::tls_without_https("/listeners/0/tls", json!({}), "tls, hsts and clientAuthentication are for listeners of protocol HTTPS only")]
+#[case::tls_version("/listeners/0/tls", json!({ "minimumVersion": "SSLv3" }), "supported values: \"TLSv1.2\", \"TLSv1.3\"")]
+#[case::cipher("/listeners/0/tls", json!({ "ciphers": ["RSA verify none"] }), "spec.listeners[0].tls.ciphers[0]")]
+#[case::cipher_suite("/listeners/0/tls", json!({ "cipherSuites": ["AES"] }), "supported values: \"TLS_AES_128_GCM_SHA256\"")]
+#[case::alpn("/listeners/0/tls", json!({ "alpn": ["h3"] }), "supported values: \"h2\", \"http/1.1\"")]
+#[case::client_authentication_without_authorities("/listeners/0/clientAuthentication", json!({}), "caConfigMapName: Required value")]
+#[case::client_authentication_mode("/listeners/0/clientAuthentication", json!({ "caConfigMapName": "a", "mode": "None" }), "supported values: \"Required\", \"Optional\"")]
+#[case::hsts("/listeners/0/hsts", json!({ "maxAgeSeconds": -1 }), "should be greater than or equal to 0")]
+#[case::hsts_without_https("/listeners/0/hsts", json!({}), "tls, hsts and clientAuthentication are for listeners of protocol HTTPS only")]
+#[case::redirect_with_pool("/listeners/0/redirectToHttps", json!({}), "sends everything that no rule decides to HTTPS: leave out pool")]
+#[case::redirect_status("/listeners/0/redirectToHttps", json!({ "statusCode": 300 }), "statusCode of a redirect must be 301, 302, 303, 307 or 308")]
+#[case::headers_of_tcp("/listeners/0", json!({ "name": "web", "protocol": "TCP", "port": 80, "pool": "app", "insertHeaders": {} }), "insertHeaders is for listeners of protocol HTTP or HTTPS only")]
+#[case::tcp_without_pool("/listeners/0", json!({ "name": "web", "protocol": "TCP", "port": 80 }), "a listener of protocol TCP needs a pool")]
+#[case::nowhere(
+    "/listeners/0/pool",
+    Value::Null,
+    "a listener needs a pool, rules or redirectToHttps: say where its traffic goes"
+)]
+#[case::connection_limit("/listeners/0/connectionLimit", json!(0), "should be greater than or equal to 1")]
+#[case::rate_limit("/listeners/0/rateLimit", json!({ "requests": 0 }), "should be greater than or equal to 1")]
+#[case::rate_limit_period("/listeners/0/rateLimit", json!({ "requests": 1, "periodSeconds": 3601 }), "should be less than or equal to 3600")]
+#[case::proxy_protocol("/listeners/0/proxyProtocol", json!("v1"), "expected boolean")]
+#[case::rule_without_action("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }] }]), "a rule needs exactly one of pool, redirect and reject")]
+#[case::rule_with_two_actions("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }], "pool": "app", "reject": {} }]), "a rule needs exactly one of pool, redirect and reject")]
+#[case::rule_without_match("/listeners/0/rules", json!([{ "name": "a", "matches": [], "reject": {} }]), "should have at least 1 items")]
+#[case::rule_pool("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }], "pool": "b" }]), "a rule names a pool that is not in spec.pools")]
+#[case::rule_twice("/listeners/0/rules", json!([rule("Path", Value::Null, "Equals", "/"), rule("Path", Value::Null, "Equals", "/")]), "duplicate entries for key [name=\"a\"]")]
+#[case::rule_status("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }], "reject": { "statusCode": 200 } }]), "statusCode of a rejection must be one of 400, 401")]
+#[case::rule_redirect("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }], "redirect": {} }]), "a redirect needs either url (the whole place) or prefix")]
+#[case::rule_redirect_url("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }], "redirect": { "url": "javascript:x" } }]), "rules[0].redirect.url")]
+#[case::rule_header_without_key("/listeners/0/rules", json!([rule("Header", Value::Null, "Equals", "a")]), "a match of type Header or Cookie needs the name in key")]
+#[case::rule_path_with_key("/listeners/0/rules", json!([rule("Path", json!("a"), "Equals", "a")]), "a match of type Header or Cookie needs the name in key")]
+#[case::rule_key("/listeners/0/rules", json!([rule("Header", json!("a),src"), "Equals", "a")]), "matches[0].key")]
+#[case::rule_value("/listeners/0/rules", json!([rule("Path", Value::Null, "Equals", "a\nb")]), "matches[0].value")]
+#[case::rule_expression("/listeners/0/rules", json!([rule("Path", Value::Null, "Regex", "a(b")]), "missing closing )")]
+#[case::rule_file_type("/listeners/0/rules", json!([rule("FileType", Value::Null, "Regex", "a")]), "a match of type FileType can only be Equals")]
+#[case::rule_operator("/listeners/0/rules", json!([rule("Path", Value::Null, "Like", "a")]), "supported values: \"Equals\"")]
+#[case::rule_of_tcp("/listeners/0", json!({ "name": "web", "protocol": "TCP", "port": 80, "pool": "app", "rules": [rule("Host", Value::Null, "Equals", "a")] }), "rules are for listeners of protocol HTTP, HTTPS or TLS only")]
+#[case::rule_of_tls("/listeners/0", json!({ "name": "web", "protocol": "TLS", "port": 80, "pool": "app", "rules": [rule("Path", Value::Null, "Equals", "a")] }), "rules of a listener of protocol TLS can match Host only")]
 #[case::weight("/pools/0/members/0/weight", json!(300), "should be less than or equal to 256")]
 #[case::negative_weight("/pools/0/services/0/weight", json!(-1), "should be greater than or equal to 0")]
 #[case::host_name("/pools/0/members/0/address", json!("app.example"), "address must be an IPv4 or IPv6 address, such as 192.0.2.10; host names are not looked up")]

@@ -77,6 +77,16 @@ pub(crate) fn certificate(names: &[&str]) -> CertificateSecret {
     }
 }
 
+/// The `haproxy.cfg` that a spec becomes, once HAProxy has judged it.
+pub(crate) fn judged(spec: &str, world: &World) -> String {
+    let plan = planned(&load_balancer(spec), world);
+    let (verdict, message) = condition(&plan, "Accepted");
+    assert_eq!(verdict, "True/Accepted", "{message}");
+    let files = secret_configuration(&plan).unwrap().files;
+    crate::judge::accepts(&files);
+    files["haproxy.cfg"].clone()
+}
+
 /// A pod whose agent answers that it runs `proven`.
 pub(crate) fn replica(pod: &str, proven: Option<&Configuration>) -> Replica {
     Replica {

@@ -7,6 +7,7 @@ mod effects;
 mod fixtures;
 mod hostile;
 mod judge;
+mod listeners;
 mod objects;
 mod references;
 mod status;

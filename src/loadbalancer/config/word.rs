@@ -29,6 +29,12 @@ impl Word {
     pub fn escape_format(&self) -> Self {
         Self(self.0.replace('%', "%%"))
     }
+
+    /// The same word after a dot.
+    #[must_use]
+    pub fn after_dot(&self) -> Self {
+        Self(format!(".{}", self.0))
+    }
 }
 
 impl fmt::Display for Word {

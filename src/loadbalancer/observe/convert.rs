@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use k8s_openapi::api::{
-    core::v1::{ContainerStatus, Pod, Secret, Service},
+    core::v1::{ConfigMap, ContainerStatus, Pod, Secret, Service},
     discovery::v1::EndpointSlice,
 };
 use kube::ResourceExt;
@@ -109,4 +109,9 @@ pub(super) fn certificate(secret: Secret) -> CertificateSecret {
     let mut data = secret.data.unwrap_or_default();
     let mut part = |name: &str| data.remove(name).map(|part| part.0);
     CertificateSecret { certificate: part("tls.crt"), key: part("tls.key") }
+}
+
+/// The certificates of authorities; none when the key is not there.
+pub(super) fn authorities(config_map: ConfigMap) -> Option<String> {
+    config_map.data?.remove("ca.crt")
 }
