@@ -9,6 +9,7 @@ use kube::CustomResourceExt;
 use serde::Serialize;
 
 use crate::{
+    agent,
     api::{LoadBalancer, LoadBalancerClass},
     telemetry::metrics,
 };
@@ -95,13 +96,47 @@ fn yaml(path: &'static str, documents: &[impl Serialize]) -> Result<File, Genera
 
 fn metrics_page() -> String {
     let mut page = String::from(
-        "<!-- Written by `fairway generate`; edit the code instead. -->\n# Metrics\n\nThe operator tells these on `:8080/metrics`, as OpenMetrics text.\n\n| name | type | labels | meaning |\n|---|---|---|---|\n",
+        "<!-- Written by `fairway generate`; edit the code instead. -->\n# Metrics\n\nAll are OpenMetrics text.\n\n## The operator, on `:8080/metrics`\n\n| name | type | labels | meaning |\n|---|---|---|---|\n",
     );
-    for row in metrics::TABLE {
-        let metrics::Row { name, kind, labels, meaning } = row;
+    // Writing to a String does not fail.
+    for metrics::Row { name, kind, labels, meaning } in metrics::TABLE {
         let labels = labels.replace(',', ", ");
-        // Writing to a String does not fail.
         let _ = writeln!(page, "| `{name}` | {kind} | {labels} | {meaning} |");
     }
+    page.push_str(
+        "\n## The agent in each HAProxy pod, on `:9101/metrics`\n\n| name | type | meaning |\n|---|---|---|\n",
+    );
+    for (name, kind, meaning) in described(&agent::metrics::Metrics::default().render()) {
+        let _ = writeln!(page, "| `{name}` | {kind} | {meaning} |");
+    }
     page
+}
+
+/// Name, type and meaning of each metric, from what an exposition says of itself.
+fn described(exposition: &str) -> Vec<(String, &str, &str)> {
+    let comments =
+        |kind: &'static str| exposition.lines().filter_map(move |line| line.strip_prefix(kind)?.trim().split_once(' '));
+    let helps: Vec<_> = comments("# HELP").collect();
+    comments("# TYPE")
+        .map(|(name, kind)| {
+            let help = helps.iter().find(|(of, _)| *of == name).map_or("", |(_, help)| help.trim_end_matches('.'));
+            let total = if kind == "counter" { "_total" } else { "" };
+            (format!("{name}{total}"), kind, help)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::described;
+
+    #[test]
+    fn an_exposition_describes_itself() {
+        let text =
+            "# HELP a_b What it says.\n# TYPE a_b counter\na_b_total 1\n# HELP c Other.\n# TYPE c gauge\nc 0\n# EOF\n";
+        assert_eq!(
+            described(text),
+            [("a_b_total".to_owned(), "counter", "What it says"), ("c".to_owned(), "gauge", "Other")]
+        );
+    }
 }
