@@ -48,6 +48,10 @@ use super::{Exposure, Listener, LoadBalancerStatus, Pool, Resources, yes};
     validation = (
         "self.listeners.all(l, !has(l.rules) || l.rules.all(r, !has(r.pool) || self.pools.exists(p, p.name == r.pool)))",
         "a rule names a pool that is not in spec.pools: add the pool or correct the name"
+    ),
+    validation = (
+        "self.pools.all(p, !has(p.persistence) || p.persistence.type == 'SourceAddress' || self.listeners.all(l, l.protocol in ['HTTP', 'HTTPS'] || ((!has(l.pool) || l.pool != p.name) && (!has(l.rules) || l.rules.all(r, !has(r.pool) || r.pool != p.name)))))",
+        "a listener of protocol TCP or TLS uses a pool with persistence by cookie: choose persistence of type SourceAddress, or another pool"
     )
 )]
 pub struct LoadBalancerSpec {

@@ -5,6 +5,7 @@
 mod class;
 mod listener;
 mod loadbalancer;
+mod monitor;
 mod pool;
 mod rule;
 mod settings;
@@ -16,11 +17,16 @@ pub use listener::{
     CertificateReference, Hsts, InsertHeaders, Listener, ListenerTimeouts, Protocol, RateLimit, RedirectToHttps,
 };
 pub use loadbalancer::{LoadBalancer, LoadBalancerSpec};
-pub use pool::{Algorithm, Member, Monitor, MonitorKind, Pool, PoolTimeouts, ServiceMembers, ServicePort};
+pub use monitor::{Monitor, MonitorKind, MonitorMethod};
+pub use pool::{
+    Algorithm, Member, Persistence, PersistenceKind, Pool, PoolTimeouts, ProxyProtocol, ServiceMembers, ServicePort,
+};
 pub use rule::{ListenerRule, Match, MatchKind, MatchOperator, Redirect, Reject};
 pub use settings::{Amounts, Exposure, ExposureKind, ExternalTrafficPolicy, Resources, ServiceKind, ServiceSettings};
 pub use status::{Address, AddressKind, ConfigurationStatus, LoadBalancerStatus, PoolStatus, ReplicaStatus};
-pub use tls::{Alpn, CipherSuite, ClientAuthentication, ClientAuthenticationMode, ListenerTls, TlsVersion};
+pub use tls::{
+    Alpn, CipherSuite, ClientAuthentication, ClientAuthenticationMode, ListenerTls, PoolTls, TlsVersion, Verification,
+};
 
 /// The default of what is on unless it is turned off.
 fn yes() -> bool {

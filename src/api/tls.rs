@@ -1,4 +1,4 @@
-//! TLS: what is accepted of clients.
+//! TLS: what is accepted of clients, and what is expected of members.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -89,4 +89,40 @@ pub enum ClientAuthenticationMode {
     Required,
     /// They may.
     Optional,
+}
+
+/// TLS towards members.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "self.verification == 'None' || has(self.caConfigMapName)",
+    "tls of a pool needs caConfigMapName, or verification: None to trust whoever answers"
+))]
+pub struct PoolTls {
+    /// `Required` (a member must show a good certificate) or `None` (whoever answers is trusted). Default:
+    /// `Required`.
+    #[serde(default)]
+    pub verification: Verification,
+
+    /// The name of a `ConfigMap` in the same namespace whose key `ca.crt` holds, as PEM, the certificates of
+    /// the authorities that are trusted. Default: none, with `verification` `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub ca_config_map_name: Option<String>,
+
+    /// The name that members are asked for (SNI), and that their certificates must be for. Default: none is
+    /// asked for, and any name will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$"))]
+    pub server_name: Option<String>,
+}
+
+/// Whether certificates of members are verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Verification {
+    /// They are.
+    #[default]
+    Required,
+    /// They aren't.
+    None,
 }

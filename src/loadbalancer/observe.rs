@@ -141,7 +141,8 @@ impl LoadBalancers {
 /// The `ConfigMap`s with authorities that a load balancer names.
 fn config_maps(resource: &LoadBalancer) -> impl Iterator<Item = &String> {
     let listeners = resource.spec.listeners.iter().filter_map(|listener| listener.client_authentication.as_ref());
-    listeners.map(|authentication| &authentication.ca_config_map_name)
+    let pools = resource.spec.pools.iter().filter_map(|pool| pool.tls.as_ref()?.ca_config_map_name.as_ref());
+    listeners.map(|authentication| &authentication.ca_config_map_name).chain(pools)
 }
 
 fn interests(resource: &LoadBalancer, namespace: &str) -> Vec<Interest> {

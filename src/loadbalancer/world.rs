@@ -57,7 +57,7 @@ impl std::fmt::Debug for CertificateSecret {
 pub struct ServiceWorld {
     /// Its ports.
     pub ports: Vec<ServicePortWorld>,
-    /// Its endpoints that take traffic, each with the port's name.
+    /// Its endpoints that can serve, each with the port's name.
     pub endpoints: Vec<Endpoint>,
 }
 
@@ -90,6 +90,8 @@ pub struct Endpoint {
     pub address: IpAddr,
     /// The port of the pod.
     pub port: u16,
+    /// Whether it is on its way out, and serves all the same.
+    pub ending: bool,
 }
 
 /// The agents' certificate.

@@ -142,7 +142,25 @@ async fn a_good_one_is_taken_and_completed() {
 #[case::monitor_path("/pools/0/monitor/path", json!("healthz"), "spec.pools[0].monitor.path")]
 #[case::monitor_path_breaks_out("/pools/0/monitor/path", json!("/\nlisten evil"), "spec.pools[0].monitor.path")]
 #[case::monitor_status("/pools/0/monitor/expectedStatus", json!("2xx"), "spec.pools[0].monitor.expectedStatus")]
-#[case::tcp_monitor_with_path("/pools/0/monitor", json!({ "type": "TCP", "path": "/" }), "path, host and expectedStatus are for monitors of type HTTP only")]
+#[case::tcp_monitor_with_path("/pools/0/monitor", json!({ "type": "TCP", "path": "/" }), "method, path and expectedStatus are for monitors of type HTTP or HTTPS only")]
+#[case::tcp_monitor_with_host("/pools/0/monitor", json!({ "type": "TCP", "host": "a" }), "host is for monitors of type HTTP, HTTPS or TLSHello only")]
+#[case::tls_monitor_with_method("/pools/0/monitor", json!({ "type": "TLSHello", "method": "GET" }), "method, path and expectedStatus are for monitors of type HTTP or HTTPS only")]
+#[case::monitor_kind("/pools/0/monitor/type", json!("PING"), "supported values: \"HTTP\", \"HTTPS\", \"TCP\", \"TLSHello\"")]
+#[case::monitor_method("/pools/0/monitor/method", json!("DELETE"), "supported values: \"GET\"")]
+#[case::monitor_port("/pools/0/monitor/port", json!(0), "should be greater than or equal to 1")]
+#[case::persistence_kind("/pools/0/persistence", json!({ "type": "Cookie" }), "supported values: \"SourceAddress\"")]
+#[case::persistence_without_cookie("/pools/0/persistence", json!({ "type": "ApplicationCookie" }), "persistence of type ApplicationCookie needs cookieName")]
+#[case::persistence_with_cookie("/pools/0/persistence", json!({ "type": "SourceAddress", "cookieName": "a" }), "persistence of type SourceAddress has no cookieName")]
+#[case::persistence_cookie("/pools/0/persistence", json!({ "type": "InsertedCookie", "cookieName": "a;b" }), "spec.pools[0].persistence.cookieName")]
+#[case::persistence_expiry("/pools/0/persistence", json!({ "type": "InsertedCookie", "expirySeconds": 0 }), "should be greater than or equal to 1")]
+#[case::pool_tls_without_authorities("/pools/0/tls", json!({}), "tls of a pool needs caConfigMapName, or verification: None to trust whoever answers")]
+#[case::pool_tls_name("/pools/0/tls", json!({ "verification": "None", "serverName": "a b" }), "spec.pools[0].tls.serverName")]
+#[case::pool_tls_verification("/pools/0/tls", json!({ "verification": "Some" }), "supported values: \"Required\", \"None\"")]
+#[case::pool_proxy_protocol("/pools/0/proxyProtocol", json!("V3"), "supported values: \"V1\", \"V2\"")]
+#[case::slow_start("/pools/0/slowStartSeconds", json!(0), "should be greater than or equal to 1")]
+#[case::monitor_address("/pools/0/members/0/monitorAddress", json!("app"), "monitorAddress must be an IPv4 or IPv6 address")]
+#[case::monitor_port_of_member("/pools/0/members/0/monitorPort", json!(65536), "should be less than or equal to 65535")]
+#[case::backup("/pools/0/members/0/backup", json!("yes"), "expected boolean")]
 #[case::connect_timeout("/pools/0/timeouts", json!({ "connectSeconds": 3601 }), "should be less than or equal to 3600")]
 #[case::bad_service_name("/pools/0/services/0/name", json!("App_1"), "spec.pools[0].services[0].name")]
 #[case::replicas("/replicas", json!(-1), "should be greater than or equal to 0")]
@@ -156,6 +174,16 @@ async fn a_good_one_is_taken_and_completed() {
 #[tokio::test]
 async fn a_wrong_one_is_refused_at_once(#[case] pointer: &str, #[case] value: Value, #[case] words: &str) {
     let message = apply("shop", &changed(pointer, value)).await.expect_err("it is refused");
+    assert!(message.contains(words), "{message}");
+}
+
+#[tokio::test]
+async fn cookies_are_for_http() {
+    let mut spec = changed("/pools/0/persistence", json!({ "type": "InsertedCookie" }));
+    assert!(apply("shop", &spec).await.is_ok());
+    spec["listeners"][0]["protocol"] = json!("TCP");
+    let message = apply("shop", &spec).await.expect_err("it is refused");
+    let words = "a listener of protocol TCP or TLS uses a pool with persistence by cookie: choose persistence of type SourceAddress, or another pool";
     assert!(message.contains(words), "{message}");
 }
 

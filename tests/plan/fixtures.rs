@@ -62,6 +62,7 @@ pub(crate) fn service(endpoints: &[(&str, &str, u16)]) -> ServiceWorld {
             port_name: (*name).to_owned(),
             address: address.parse().unwrap(),
             port: *port,
+            ending: false,
         })
         .collect();
     ServiceWorld { ports, endpoints }

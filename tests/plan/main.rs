@@ -9,5 +9,6 @@ mod hostile;
 mod judge;
 mod listeners;
 mod objects;
+mod pools;
 mod references;
 mod status;

@@ -28,6 +28,17 @@ pub struct Frontend {
     pub backend: Option<String>,
 }
 
+impl Frontend {
+    /// The backends that it sends to.
+    pub fn backends(&self) -> impl Iterator<Item = &str> {
+        let of_rules = self.rules.iter().filter_map(|rule| match &rule.action {
+            Action::Backend(backend) => Some(backend.as_str()),
+            Action::Redirect { .. } | Action::Reject(_) => None,
+        });
+        of_rules.chain(self.backend.as_deref())
+    }
+}
+
 /// What holds for a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrontendSettings {

@@ -6,7 +6,7 @@ mod frontend;
 mod render;
 mod word;
 
-pub use backend::{Backend, BackendSettings, Balance, Check, HttpCheck, Server};
+pub use backend::{Backend, BackendSettings, Balance, Check, HttpCheck, Persistence, Server, ServerTls};
 pub use frontend::{
     Action, Authentication, Frontend, FrontendSettings, Hsts, HttpsRedirect, Match, RateLimit, RedirectKind, Rule, Tls,
 };

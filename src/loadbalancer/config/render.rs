@@ -47,7 +47,8 @@ const TABLE_SIZE: &str = "100k";
 /// Renders the part of `haproxy.cfg` that the operator decides.
 #[must_use]
 pub fn render(config: &HaproxyConfig) -> String {
-    let tables = config.frontends.iter().any(|frontend| frontend.settings.rate_limit.is_some());
+    let tables = config.frontends.iter().any(|frontend| frontend.settings.rate_limit.is_some())
+        || config.backends.iter().any(backend::has_table);
     let mut text = String::from(if tables { TABLES } else { "" });
     text.push_str(DEFAULTS);
     for frontend in &config.frontends {

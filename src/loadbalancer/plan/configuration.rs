@@ -10,7 +10,7 @@ use crate::{
     agent::protocol::{Configuration, MAIN_FILE},
     api::ConfigurationStatus,
     loadbalancer::{
-        config::{Action, Backend, Frontend, HaproxyConfig, Mode, render},
+        config::{Backend, BackendSettings, Frontend, HaproxyConfig, Mode, render},
         names,
         world::{Replica, World},
     },
@@ -30,14 +30,16 @@ pub fn files(spec: &Spec, references: &References) -> BTreeMap<String, String> {
         files.extend(of_listener);
         frontends.push(listener.frontend.clone());
     }
-    let used: BTreeSet<&str> = frontends.iter().flat_map(backends).collect();
-    let backends = spec
-        .pools
-        .iter()
-        .flat_map(|pool| [(pool, Mode::Http), (pool, Mode::Tcp)])
-        .filter(|(pool, mode)| used.contains(names::backend(&pool.name, *mode).as_str()))
-        .map(|(pool, mode)| backend(pool, mode, references))
-        .collect();
+    let used: BTreeSet<&str> = frontends.iter().flat_map(Frontend::backends).collect();
+    let mut backends = vec![];
+    for (pool, mode) in spec.pools.iter().flat_map(|pool| [(pool, Mode::Http), (pool, Mode::Tcp)]) {
+        if !used.contains(names::backend(&pool.name, mode).as_str()) {
+            continue;
+        }
+        let authorities = pool.authorities.as_ref().and_then(|name| references.authorities.get_key_value(name));
+        files.extend(authorities.map(|(name, file)| (names::authorities_file(name), file.clone())));
+        backends.push(backend(pool, mode, references));
+    }
     files.insert(MAIN_FILE.to_owned(), render(&HaproxyConfig { frontends, backends }));
     files
 }
@@ -64,21 +66,20 @@ fn listener_files(listener: &Listener, references: &References) -> Option<BTreeM
     Some(files)
 }
 
-/// The backends that a frontend sends to.
-fn backends(frontend: &Frontend) -> impl Iterator<Item = &str> {
-    let of_rules = frontend.rules.iter().filter_map(|rule| match &rule.action {
-        Action::Backend(backend) => Some(backend.as_str()),
-        Action::Redirect { .. } | Action::Reject(_) => None,
-    });
-    of_rules.chain(frontend.backend.as_deref())
-}
-
 fn backend(pool: &Pool, mode: Mode, references: &References) -> Backend {
-    Backend {
+    let backend = Backend {
         name: names::backend(&pool.name, mode),
         mode,
         settings: pool.settings.clone(),
         servers: references.servers.get(&pool.name).cloned().unwrap_or_default(),
+    };
+    match &pool.authorities {
+        // Without the authorities nobody could be told from a member: none is trusted.
+        Some(name) if !references.authorities.contains_key(name) => {
+            let settings = BackendSettings { tls: None, ..backend.settings };
+            Backend { settings, servers: vec![], ..backend }
+        }
+        _ => backend,
     }
 }
 

@@ -7,11 +7,14 @@ mod rule;
 
 use std::collections::BTreeSet;
 
-pub use self::{
-    listener::Listener,
-    pool::{Member, Pool},
+pub use self::{listener::Listener, pool::Pool};
+use crate::{
+    api::LoadBalancerSpec,
+    loadbalancer::{
+        config::{Mode, Persistence, Word},
+        names,
+    },
 };
-use crate::{api::LoadBalancerSpec, loadbalancer::config::Word};
 
 /// What is wrong with a spec, in words for its user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +51,28 @@ pub fn parse(spec: &LoadBalancerSpec) -> Result<Spec, SpecError> {
     }
     unique("spec.listeners", "name", listeners.iter().map(|listener| listener.frontend.name.clone()))?;
     unique("spec.listeners", "port", listeners.iter().map(|listener| listener.frontend.port.to_string()))?;
+    for pool in &pools {
+        cookies_are_of_http(pool, &listeners)?;
+    }
     Ok(Spec { listeners, pools })
+}
+
+fn cookies_are_of_http(pool: &Pool, listeners: &[Listener]) -> Result<(), SpecError> {
+    if matches!(pool.settings.persistence, None | Some(Persistence::Source { .. })) {
+        return Ok(());
+    }
+    let backend = names::backend(&pool.name, Mode::Tcp);
+    let uses = |listener: &&Listener| listener.frontend.backends().any(|used| used == backend);
+    match listeners.iter().find(uses) {
+        None => Ok(()),
+        Some(listener) => Err(error(
+            &format!("spec.pools[{}].persistence", pool.name),
+            &format!(
+                "listener {} passes bytes on and knows no cookies: choose persistence of type SourceAddress, or another pool",
+                listener.frontend.name
+            ),
+        )),
+    }
 }
 
 fn error(field: &str, problem: &str) -> SpecError {

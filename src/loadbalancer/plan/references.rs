@@ -94,8 +94,9 @@ pub fn resolve(spec: &Spec, class_name: Option<&str>, world: &World) -> Referenc
             references.certificates.insert(name.clone(), file);
         }
     }
+    let of_listeners = spec.listeners.iter().filter_map(|listener| listener.authorities.as_ref());
     let config_maps: BTreeSet<&String> =
-        spec.listeners.iter().filter_map(|listener| listener.authorities.as_ref()).collect();
+        of_listeners.chain(spec.pools.iter().filter_map(|pool| pool.authorities.as_ref())).collect();
     for name in config_maps {
         let found = authorities(name, world).map_err(|error| references.errors.push(error));
         if let Some(file) = found.ok().or_else(|| before(names::authorities_file(name))) {
@@ -121,8 +122,7 @@ fn authorities(name: &str, world: &World) -> Result<String, ReferenceError> {
 
 /// The members by address, then those of Services; what is named twice counts once, as first named.
 fn pool_servers(pool: &Pool, world: &World, errors: &mut Vec<ReferenceError>) -> Vec<Server> {
-    let mut servers: Vec<Server> =
-        pool.members.iter().map(|member| Server::new(None, member.address, member.port, member.weight)).collect();
+    let mut servers = pool.members.clone();
     for service in &pool.services {
         match service_servers(service, world) {
             Ok(found) => servers.extend(found),
@@ -162,11 +162,15 @@ fn service_servers(members: &ServiceMembers, world: &World) -> Result<Vec<Server
     };
     // The field was parsed: the weight is between 0 and 256.
     let weight = u16::try_from(members.weight).unwrap_or_default();
-    let mut servers: Vec<Server> = service
-        .endpoints
-        .iter()
-        .filter(|endpoint| endpoint.port_name == port.name)
-        .map(|endpoint| Server::new(Some(&members.name), endpoint.address, endpoint.port, weight))
+    let of_port = || service.endpoints.iter().filter(|endpoint| endpoint.port_name == port.name);
+    let any_ready = of_port().any(|endpoint| !endpoint.ending);
+    let mut servers: Vec<Server> = of_port()
+        .map(|endpoint| {
+            // What is ending keeps the clients that it has, and serves all when nothing else can.
+            let weight = if endpoint.ending && any_ready { 0 } else { weight };
+            let server = Server::new(Some(&members.name), endpoint.address, endpoint.port, weight);
+            Server { backup: members.backup, ..server }
+        })
         .collect();
     servers.sort_by_key(|server| (server.address, server.port));
     Ok(servers)
