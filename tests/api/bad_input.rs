@@ -178,6 +178,15 @@ async fn a_wrong_one_is_refused_at_once(#[case] pointer: &str, #[case] value: Va
 }
 
 #[tokio::test]
+async fn every_documented_example_is_taken() {
+    let page = include_str!("../../docs/load-balancer.md");
+    for example in page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+        let spec: Value = serde_saphyr::from_str(example).unwrap();
+        apply("shop", &spec).await.unwrap_or_else(|message| panic!("{message}\n{example}"));
+    }
+}
+
+#[tokio::test]
 async fn cookies_are_for_http() {
     let mut spec = changed("/pools/0/persistence", json!({ "type": "InsertedCookie" }));
     assert!(apply("shop", &spec).await.is_ok());

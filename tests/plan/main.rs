@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod configuration;
+mod documentation;
 mod effects;
 mod fixtures;
 mod hostile;
@@ -10,5 +11,6 @@ mod judge;
 mod listeners;
 mod objects;
 mod pools;
+mod random;
 mod references;
 mod status;
