@@ -14,3 +14,4 @@ mod pools;
 mod random;
 mod references;
 mod status;
+mod traffic;
