@@ -9,6 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -33,7 +37,7 @@ impl Haproxy {
             fs::write(folder.path().join(name), content).unwrap();
         }
         let process = Command::new("haproxy")
-            .args(["-f", "haproxy.cfg"])
+            .args(["-W", "-f", "haproxy.cfg"])
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -57,9 +61,13 @@ impl Haproxy {
         answer.split("\r\n\r\n").next().unwrap().to_owned()
     }
 
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.process.id()).unwrap()), signal).unwrap();
+    }
+
     /// Ends it; what it has logged.
     fn end(mut self) -> String {
-        self.process.kill().unwrap();
+        self.signal(Signal::SIGTERM);
         let mut text = String::new();
         self.process.stdout.take().unwrap().read_to_string(&mut text).unwrap();
         text
@@ -68,7 +76,8 @@ impl Haproxy {
 
 impl Drop for Haproxy {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // The master ends its worker.
+        self.signal(Signal::SIGTERM);
         let _ = self.process.wait();
     }
 }
@@ -117,6 +126,79 @@ pools: [{ name: app }]
     );
     let statuses: Vec<String> = (0..5).map(|_| haproxy.get("/", "")[9..12].to_owned()).collect();
     assert_eq!(statuses, ["503", "503", "503", "429", "429"]);
+}
+
+#[test]
+fn a_reload_forgets_nobody() {
+    let haproxy = Haproxy::start(
+        "
+listeners: [{ name: web, protocol: HTTP, port: PORT, pool: app, rateLimit: { requests: 3, periodSeconds: 3600 } }]
+pools: [{ name: app }]
+",
+    );
+    // For its first five seconds a worker waits for one before it, and does not pass on what it knows.
+    std::thread::sleep(Duration::from_secs(6));
+    while !haproxy.get("/", "").contains(" 429 ") {}
+    haproxy.signal(Signal::SIGUSR2);
+    // Whoever asks while the worker before tells the new one may be let through; no more than that.
+    std::thread::sleep(Duration::from_millis(500));
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end {
+        let head = haproxy.get("/", "");
+        assert!(head.contains(" 429 "), "{head}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What a client says first when it asks for a name.
+fn hello(name: &str) -> Vec<u8> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let config = rustls::ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let mut client = rustls::ClientConnection::new(config.into(), name.to_owned().try_into().unwrap()).unwrap();
+    let mut bytes = vec![];
+    client.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+#[rstest]
+#[case::by_its_name(hello("Shop.example"), true)]
+#[case::refused_by_name(hello("closed.example"), false)]
+#[case::for_nobody(hello("other.example"), false)]
+#[case::not_tls(b"GET / HTTP/1.1\r\n\r\n".to_vec(), false)]
+fn tls_is_passed_on_by_name(#[case] first: Vec<u8>, #[case] arrives: bool) {
+    let member = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = member.local_addr().unwrap();
+    let haproxy = Haproxy::start(&format!(
+        "
+listeners:
+  - name: web
+    protocol: TLS
+    port: PORT
+    rules:
+      - {{ name: closed, matches: [{{ type: Host, value: closed.example }}], reject: {{}} }}
+      - {{ name: shop, matches: [{{ type: Host, value: shop.example }}], pool: app }}
+pools: [{{ name: app, members: [{{ address: 127.0.0.1, port: {} }}] }}]
+",
+        address.port()
+    ));
+    let mut stream = TcpStream::connect(("127.0.0.1", haproxy.port)).unwrap();
+    stream.write_all(&first).unwrap();
+    if arrives {
+        let (mut arrived, _) = member.accept().unwrap();
+        let mut bytes = vec![0; first.len()];
+        arrived.read_exact(&mut bytes).unwrap();
+        assert_eq!(bytes, first, "as it was sent");
+    } else {
+        let mut answer = vec![];
+        let _ = stream.read_to_end(&mut answer);
+        assert_eq!(answer, b"", "it is closed");
+        member.set_nonblocking(true).unwrap();
+        assert!(member.accept().is_err(), "nobody is asked");
+    }
 }
 
 #[test]

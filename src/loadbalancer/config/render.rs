@@ -31,8 +31,8 @@ defaults
     timeout tunnel 1h
 ";
 
-/// What tables know goes from an old worker to a new one through a socket that only their pod sees: no
-/// reload forgets it.
+/// What tables know goes from an old worker to a new one through a socket that only their pod sees. A worker
+/// that has run for less than five seconds does not tell (HAProxy's `PEER_RESYNC_TIMEOUT`).
 const TABLES: &str = "\
 global
     localpeer local
