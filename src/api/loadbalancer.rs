@@ -3,7 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{Exposure, Listener, LoadBalancerStatus, Pool, Resources};
+use super::{Exposure, Listener, LoadBalancerStatus, Pool, Resources, yes};
 
 /// A load balancer: HAProxy pods that answer on the listeners' ports and pass what comes in to the
 /// members of a pool.
@@ -42,8 +42,16 @@ use super::{Exposure, Listener, LoadBalancerStatus, Pool, Resources};
         "two listeners have the same port: give each listener a port of its own"
     ),
     validation = (
-        "self.listeners.all(l, self.pools.exists(p, p.name == l.pool))",
+        "self.listeners.all(l, !has(l.pool) || self.pools.exists(p, p.name == l.pool))",
         "a listener names a pool that is not in spec.pools: add the pool or correct the name"
+    ),
+    validation = (
+        "self.listeners.all(l, !has(l.rules) || l.rules.all(r, !has(r.pool) || self.pools.exists(p, p.name == r.pool)))",
+        "a rule names a pool that is not in spec.pools: add the pool or correct the name"
+    ),
+    validation = (
+        "self.pools.all(p, !has(p.persistence) || p.persistence.type == 'SourceAddress' || self.listeners.all(l, l.protocol in ['HTTP', 'HTTPS'] || ((!has(l.pool) || l.pool != p.name) && (!has(l.rules) || l.rules.all(r, !has(r.pool) || r.pool != p.name)))))",
+        "a listener of protocol TCP or TLS uses a pool with persistence by cookie: choose persistence of type SourceAddress, or another pool"
     )
 )]
 pub struct LoadBalancerSpec {
@@ -52,6 +60,11 @@ pub struct LoadBalancerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub class_name: Option<String>,
+
+    /// Whether it answers. With `false` all its ports are closed, while its pods and addresses stay. Default:
+    /// `true`.
+    #[serde(default = "yes")]
+    pub enabled: bool,
 
     /// How many HAProxy pods answer, spread over the nodes. Default: the class's, else 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]

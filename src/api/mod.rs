@@ -5,13 +5,30 @@
 mod class;
 mod listener;
 mod loadbalancer;
+mod monitor;
 mod pool;
+mod rule;
 mod settings;
 mod status;
+mod tls;
 
 pub use class::{LoadBalancerClass, LoadBalancerClassSpec};
-pub use listener::{CertificateReference, Listener, ListenerTimeouts, Protocol};
+pub use listener::{
+    CertificateReference, Hsts, InsertHeaders, Listener, ListenerTimeouts, Protocol, RateLimit, RedirectToHttps,
+};
 pub use loadbalancer::{LoadBalancer, LoadBalancerSpec};
-pub use pool::{Algorithm, Member, Monitor, MonitorKind, Pool, PoolTimeouts, ServiceMembers, ServicePort};
+pub use monitor::{Monitor, MonitorKind, MonitorMethod};
+pub use pool::{
+    Algorithm, Member, Persistence, PersistenceKind, Pool, PoolTimeouts, ProxyProtocol, ServiceMembers, ServicePort,
+};
+pub use rule::{ListenerRule, Match, MatchKind, MatchOperator, Redirect, Reject};
 pub use settings::{Amounts, Exposure, ExposureKind, ExternalTrafficPolicy, Resources, ServiceKind, ServiceSettings};
 pub use status::{Address, AddressKind, ConfigurationStatus, LoadBalancerStatus, PoolStatus, ReplicaStatus};
+pub use tls::{
+    Alpn, CipherSuite, ClientAuthentication, ClientAuthenticationMode, ListenerTls, PoolTls, TlsVersion, Verification,
+};
+
+/// The default of what is on unless it is turned off.
+fn yes() -> bool {
+    true
+}

@@ -4,6 +4,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Monitor, PoolTls, yes};
+
 /// A group of servers.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,14 +24,34 @@ pub struct Pool {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<Monitor>,
 
+    /// How clients stay with the member that they had. Default: they don't; `algorithm` chooses for each
+    /// connection or request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistence: Option<Persistence>,
+
+    /// TLS towards members. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<PoolTls>,
+
+    /// The version of the PROXY protocol that each connection to a member, and each check, begins with: `V1`
+    /// or `V2`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyProtocol>,
+
+    /// Seconds in which a member that has come back is given more and more traffic, 1 to 3600. Takes effect
+    /// with a monitor. Default: it gets its share at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub slow_start_seconds: Option<i32>,
+
     /// Members by address, at most 256. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["address".into(), "port".into()]))]
     pub members: Vec<Member>,
 
-    /// Services whose ready endpoints are members, followed as they come and go, at most 8. Default:
-    /// none.
+    /// Services whose endpoints are members, followed as they come and go, at most 8. One that is ending but
+    /// still serves gets nothing new, except while its Service has no ready one. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -72,6 +94,30 @@ pub struct Member {
     #[serde(default = "default_weight")]
     #[schemars(range(min = 0, max = 256))]
     pub weight: i32,
+
+    /// Whether it is a member at all. With `false` it is as if it were not there; give it weight 0 to let
+    /// clients that have it stay. Default: `true`.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+
+    /// Whether it gets traffic only while no other member is up. Default: `false`.
+    #[serde(default)]
+    pub backup: bool,
+
+    /// The address that is checked in place of the member's. Default: the member's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 45))]
+    #[x_kube(validation = (
+        "isIP(self)",
+        "monitorAddress must be an IPv4 or IPv6 address, such as 192.0.2.10; host names are not looked up"
+    ))]
+    pub monitor_address: Option<String>,
+
+    /// The port that is checked in place of the member's, 1 to 65535. Default: the monitor's, else the
+    /// member's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub monitor_port: Option<i32>,
 }
 
 /// The endpoints of a Service as members.
@@ -90,6 +136,63 @@ pub struct ServiceMembers {
     #[serde(default = "default_weight")]
     #[schemars(range(min = 0, max = 256))]
     pub weight: i32,
+
+    /// Whether its endpoints get traffic only while no other member is up. Default: `false`.
+    #[serde(default)]
+    pub backup: bool,
+}
+
+/// How clients stay with the member that they had.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = (
+        "self.type != 'ApplicationCookie' || has(self.cookieName)",
+        "persistence of type ApplicationCookie needs cookieName: the name of the cookie that members set"
+    ),
+    validation = (
+        "self.type != 'SourceAddress' || !has(self.cookieName)",
+        "persistence of type SourceAddress has no cookieName: change the type or leave it out"
+    )
+)]
+pub struct Persistence {
+    /// `SourceAddress` (by the client's address; each replica remembers the 100000 latest), `InsertedCookie`
+    /// (by a cookie that HAProxy sets, which holds for all replicas) or `ApplicationCookie` (by a cookie that
+    /// members set, whose values each replica remembers). Cookies are for listeners of HTTP and HTTPS.
+    #[serde(rename = "type")]
+    pub kind: PersistenceKind,
+
+    /// For cookies: the name, of letters, digits, `-`, `_` and `.`. Default: `SRV` for `InsertedCookie`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9_.-]+$"))]
+    pub cookie_name: Option<String>,
+
+    /// Seconds without a request after which a client is forgotten, 1 to 604800. Default: 3600; for
+    /// `InsertedCookie` when the browser is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 604_800))]
+    pub expiry_seconds: Option<i32>,
+}
+
+/// What clients are known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PersistenceKind {
+    /// Their address.
+    SourceAddress,
+    /// A cookie of HAProxy's.
+    InsertedCookie,
+    /// A cookie of the members'.
+    ApplicationCookie,
+}
+
+/// The version of the PROXY protocol that each connection to a member, and each check, begins with: `V1` or
+/// `V2`. Default: none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProxyProtocol {
+    /// In text.
+    V1,
+    /// In binary.
+    V2,
 }
 
 /// A port of a Service, by number or by name.
@@ -112,74 +215,6 @@ impl JsonSchema for ServicePort {
     }
 }
 
-/// How it is found out whether a member is well.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = (
-        "self.timeoutSeconds <= self.intervalSeconds",
-        "timeoutSeconds must not be longer than intervalSeconds: a check has to end before the next one starts"
-    ),
-    validation = (
-        "self.type == 'HTTP' || (!has(self.path) && !has(self.host) && !has(self.expectedStatus))",
-        "path, host and expectedStatus are for monitors of type HTTP only"
-    )
-)]
-pub struct Monitor {
-    /// `HTTP` (a GET is answered with an expected status) or `TCP` (a connection is accepted).
-    #[serde(rename = "type")]
-    pub kind: MonitorKind,
-
-    /// Seconds between two checks of one member, 1 to 3600. Default: 5.
-    #[serde(default = "default_interval")]
-    #[schemars(range(min = 1, max = 3600))]
-    pub interval_seconds: i32,
-
-    /// Seconds that a check may take, 1 to 3600. Default: 3.
-    #[serde(default = "default_timeout")]
-    #[schemars(range(min = 1, max = 3600))]
-    pub timeout_seconds: i32,
-
-    /// How many checks in a row must succeed before a member gets traffic again, 1 to 10. Default: 2.
-    #[serde(default = "default_rises")]
-    #[schemars(range(min = 1, max = 10))]
-    pub rises: i32,
-
-    /// How many checks in a row must fail before a member gets no more traffic, 1 to 10. Default: 3.
-    #[serde(default = "default_falls")]
-    #[schemars(range(min = 1, max = 10))]
-    pub falls: i32,
-
-    /// For `HTTP`: the path and query that are asked for. Default: `/`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/[!-~]*$"))]
-    pub path: Option<String>,
-
-    /// For `HTTP`: the Host header that is sent, with HTTP/1.1. Default: none, with HTTP/1.0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9.:]*[A-Za-z0-9])?$"))]
-    pub host: Option<String>,
-
-    /// For `HTTP`: the status codes that count as well, such as `200`, `200,204` or `200-399`. Default:
-    /// `200-399`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 3, max = 100),
-        regex(pattern = "^[1-5][0-9]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2}(-[1-5][0-9]{2})?)*$")
-    )]
-    pub expected_status: Option<String>,
-}
-
-/// What a monitor does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum MonitorKind {
-    /// A GET is answered with an expected status.
-    Http,
-    /// A connection is accepted.
-    Tcp,
-}
-
 /// How long a pool waits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -197,20 +232,4 @@ pub struct PoolTimeouts {
 
 fn default_weight() -> i32 {
     100
-}
-
-fn default_interval() -> i32 {
-    5
-}
-
-fn default_timeout() -> i32 {
-    3
-}
-
-fn default_rises() -> i32 {
-    2
-}
-
-fn default_falls() -> i32 {
-    3
 }

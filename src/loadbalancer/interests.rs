@@ -17,6 +17,8 @@ pub(super) enum Interest {
     Class(String),
     /// A Secret with a certificate.
     Secret(Key),
+    /// A `ConfigMap` with certificates of authorities.
+    ConfigMap(Key),
     /// A Service.
     Service(Key),
 }

@@ -56,6 +56,21 @@ pub(super) fn backend(pool: &str, mode: Mode) -> String {
     }
 }
 
+/// The name of the file with a Secret's certificate.
+pub(super) fn certificate_file(secret: &str) -> String {
+    format!("certificate-{secret}.pem")
+}
+
+/// The name of the file that lists a listener's certificates.
+pub(super) fn certificate_list(listener: &str) -> String {
+    format!("certificates-{listener}.list")
+}
+
+/// The name of the file with the authorities of a `ConfigMap`.
+pub(super) fn authorities_file(config_map: &str) -> String {
+    format!("authorities-{config_map}.pem")
+}
+
 /// Whether a backend is one of this pool's.
 pub(super) fn is_backend_of(name: &str, pool: &str) -> bool {
     [Mode::Http, Mode::Tcp].into_iter().any(|mode| backend(pool, mode) == name)

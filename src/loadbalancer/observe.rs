@@ -1,6 +1,7 @@
 //! What is read, and what gives a load balancer a turn. The only place of the family that reads.
 
 mod cluster;
+mod contents;
 mod convert;
 
 use std::{collections::BTreeMap, net::IpAddr};
@@ -36,6 +37,7 @@ impl LoadBalancers {
         let mut world = World {
             class: resource.spec.class_name.as_deref().and_then(|class| self.observer.class(class)),
             certificates: self.certificates(resource, &namespace).await?,
+            authorities: self.authorities(resource, &namespace).await?,
             services: self.services(resource, &namespace),
             installation: self.observer.installation.clone(),
             ..World::default()
@@ -77,8 +79,23 @@ impl LoadBalancers {
             if found.contains_key(name) {
                 continue;
             }
-            if let Some(secret) = self.observer.certificate(&self.client, namespace, name).await? {
+            if let Some(secret) = self.observer.certificates.get(&self.client, namespace, name).await? {
                 found.insert(name.clone(), secret);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What the `ConfigMap`s say that listeners and pools name; read once for each version.
+    async fn authorities(
+        &self,
+        resource: &LoadBalancer,
+        namespace: &str,
+    ) -> Result<BTreeMap<String, Option<String>>, Error> {
+        let mut found = BTreeMap::new();
+        for name in config_maps(resource) {
+            if let Some(text) = self.observer.authorities.get(&self.client, namespace, name).await? {
+                found.insert(name.clone(), text);
             }
         }
         Ok(found)
@@ -121,6 +138,13 @@ impl LoadBalancers {
     }
 }
 
+/// The `ConfigMap`s with authorities that a load balancer names.
+fn config_maps(resource: &LoadBalancer) -> impl Iterator<Item = &String> {
+    let listeners = resource.spec.listeners.iter().filter_map(|listener| listener.client_authentication.as_ref());
+    let pools = resource.spec.pools.iter().filter_map(|pool| pool.tls.as_ref()?.ca_config_map_name.as_ref());
+    listeners.map(|authentication| &authentication.ca_config_map_name).chain(pools)
+}
+
 fn interests(resource: &LoadBalancer, namespace: &str) -> Vec<Interest> {
     let key = |name: &str| Key { namespace: namespace.to_owned(), name: name.to_owned() };
     let spec = &resource.spec;
@@ -129,6 +153,7 @@ fn interests(resource: &LoadBalancer, namespace: &str) -> Vec<Interest> {
     let services = spec.pools.iter().flat_map(|pool| &pool.services);
     classes
         .chain(secrets.map(|certificate| Interest::Secret(key(&certificate.secret_name))))
+        .chain(config_maps(resource).map(|name| Interest::ConfigMap(key(name))))
         .chain(services.map(|service| Interest::Service(key(&service.name))))
         .collect()
 }

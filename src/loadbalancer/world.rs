@@ -16,6 +16,8 @@ pub struct World {
     pub class: Option<LoadBalancerClassSpec>,
     /// The Secrets of type `kubernetes.io/tls` that listeners name, by name; those that exist.
     pub certificates: BTreeMap<String, CertificateSecret>,
+    /// What `ca.crt` of the `ConfigMap`s says that listeners and pools name, by name; those that exist.
+    pub authorities: BTreeMap<String, Option<String>>,
     /// The Services that pools name, by name; those that exist.
     pub services: BTreeMap<String, ServiceWorld>,
     /// What the configuration Secret holds; read only when something that the spec names can't be used,
@@ -58,7 +60,7 @@ pub struct ServiceWorld {
     /// Whether there is an `EndpointSlice` of it. Kubernetes makes one for every Service, be it empty: as
     /// long as there is none it is not known what stands behind a Service that was just made.
     pub sliced: bool,
-    /// Its endpoints that take traffic, each with the port's name.
+    /// Its endpoints that can serve, each with the port's name.
     pub endpoints: Vec<Endpoint>,
 }
 
@@ -91,6 +93,8 @@ pub struct Endpoint {
     pub address: IpAddr,
     /// The port of the pod.
     pub port: u16,
+    /// Whether it is on its way out, and serves all the same.
+    pub ending: bool,
 }
 
 /// The agents' certificate.

@@ -33,7 +33,7 @@ fn operand_rules() -> Value {
         { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch", "create", "patch"] },
         { "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": owned },
         { "apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": owned },
-        { "apiGroups": [""], "resources": ["pods"], "verbs": read },
+        { "apiGroups": [""], "resources": ["configmaps", "pods"], "verbs": read },
         { "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read },
         { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] },
     ])

@@ -54,6 +54,15 @@ fn changed(pointer: &str, value: Value) -> Value {
     spec
 }
 
+/// A rule that rejects.
+fn rule(kind: &str, key: Value, operator: &str, value: &str) -> Value {
+    let mut matched = json!({ "type": kind, "operator": operator, "value": value });
+    if !key.is_null() {
+        matched["key"] = key;
+    }
+    json!({ "name": "a", "matches": [matched], "reject": {} })
+}
+
 #[tokio::test]
 async fn a_good_one_is_taken_and_completed() {
     let taken = apply("shop", &good()).await.unwrap();
@@ -74,13 +83,54 @@ async fn a_good_one_is_taken_and_completed() {
 #[case::https_without_certificate("/listeners/0/protocol", json!("HTTPS"), "a listener of protocol HTTPS needs at least one entry in certificates")]
 #[case::certificate_without_https("/listeners/0/certificates", json!([{ "secretName": "shop" }]), "certificates are for listeners of protocol HTTPS only")]
 #[case::bad_secret_name("/listeners/0/certificates", json!([{ "secretName": "../etc" }]), "spec.listeners[0].certificates[0].secretName")]
-#[case::udp("/listeners/0/protocol", json!("UDP"), "supported values: \"HTTP\", \"HTTPS\", \"TCP\"")]
+#[case::udp("/listeners/0/protocol", json!("UDP"), "protocol must be HTTP, HTTPS, TCP or TLS; UDP and SCTP are not HAProxy's")]
+#[case::sctp("/listeners/0/protocol", json!("SCTP"), "protocol must be HTTP, HTTPS, TCP or TLS; UDP and SCTP are not HAProxy's")]
 #[case::port_zero("/listeners/0/port", json!(0), "should be greater than or equal to 1")]
 #[case::port_too_high("/listeners/0/port", json!(65536), "should be less than or equal to 65535")]
 #[case::port_taken("/listeners/0/port", json!(9443), "ports 9101, 9102 and 9443 belong to the agent and to health checks")]
 #[case::bad_listener_name("/listeners/0/name", json!("Web 1"), "spec.listeners[0].name")]
 #[case::bad_cidr("/listeners/0/allowedCidrs", json!(["10.0.0.0/33"]), "allowedCidrs must be networks in CIDR notation, such as 192.0.2.0/24")]
 #[case::client_timeout("/listeners/0/timeouts", json!({ "clientSeconds": 0 }), "clientSeconds")]
+#[case::inspect_timeout("/listeners/0/timeouts", json!({ "inspectSeconds": 1 }), "timeouts.inspectSeconds is for listeners of protocol TLS only")]
+#[case::tls_without_https("/listeners/0/tls", json!({}), "tls, hsts and clientAuthentication are for listeners of protocol HTTPS only")]
+#[case::tls_version("/listeners/0/tls", json!({ "minimumVersion": "SSLv3" }), "supported values: \"TLSv1.2\", \"TLSv1.3\"")]
+#[case::cipher("/listeners/0/tls", json!({ "ciphers": ["RSA verify none"] }), "spec.listeners[0].tls.ciphers[0]")]
+#[case::cipher_suite("/listeners/0/tls", json!({ "cipherSuites": ["AES"] }), "supported values: \"TLS_AES_128_GCM_SHA256\"")]
+#[case::alpn("/listeners/0/tls", json!({ "alpn": ["h3"] }), "supported values: \"h2\", \"http/1.1\"")]
+#[case::client_authentication_without_authorities("/listeners/0/clientAuthentication", json!({}), "caConfigMapName: Required value")]
+#[case::client_authentication_mode("/listeners/0/clientAuthentication", json!({ "caConfigMapName": "a", "mode": "None" }), "supported values: \"Required\", \"Optional\"")]
+#[case::hsts("/listeners/0/hsts", json!({ "maxAgeSeconds": -1 }), "should be greater than or equal to 0")]
+#[case::hsts_without_https("/listeners/0/hsts", json!({}), "tls, hsts and clientAuthentication are for listeners of protocol HTTPS only")]
+#[case::redirect_with_pool("/listeners/0/redirectToHttps", json!({}), "sends everything that no rule decides to HTTPS: leave out pool")]
+#[case::redirect_status("/listeners/0/redirectToHttps", json!({ "statusCode": 300 }), "statusCode of a redirect must be 301, 302, 303, 307 or 308")]
+#[case::headers_of_tcp("/listeners/0", json!({ "name": "web", "protocol": "TCP", "port": 80, "pool": "app", "insertHeaders": {} }), "insertHeaders is for listeners of protocol HTTP or HTTPS only")]
+#[case::tcp_without_pool("/listeners/0", json!({ "name": "web", "protocol": "TCP", "port": 80 }), "a listener of protocol TCP needs a pool")]
+#[case::nowhere(
+    "/listeners/0/pool",
+    Value::Null,
+    "a listener needs a pool, rules or redirectToHttps: say where its traffic goes"
+)]
+#[case::connection_limit("/listeners/0/connectionLimit", json!(0), "should be greater than or equal to 1")]
+#[case::rate_limit("/listeners/0/rateLimit", json!({ "requests": 0 }), "should be greater than or equal to 1")]
+#[case::rate_limit_period("/listeners/0/rateLimit", json!({ "requests": 1, "periodSeconds": 3601 }), "should be less than or equal to 3600")]
+#[case::proxy_protocol("/listeners/0/proxyProtocol", json!("v1"), "expected boolean")]
+#[case::rule_without_action("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }] }]), "a rule needs exactly one of pool, redirect and reject")]
+#[case::rule_with_two_actions("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }], "pool": "app", "reject": {} }]), "a rule needs exactly one of pool, redirect and reject")]
+#[case::rule_without_match("/listeners/0/rules", json!([{ "name": "a", "matches": [], "reject": {} }]), "should have at least 1 items")]
+#[case::rule_pool("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }], "pool": "b" }]), "a rule names a pool that is not in spec.pools")]
+#[case::rule_twice("/listeners/0/rules", json!([rule("Path", Value::Null, "Equals", "/"), rule("Path", Value::Null, "Equals", "/")]), "duplicate entries for key [name=\"a\"]")]
+#[case::rule_status("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }], "reject": { "statusCode": 200 } }]), "statusCode of a rejection must be one of 400, 401")]
+#[case::rule_redirect("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }], "redirect": {} }]), "a redirect needs either url (the whole place) or prefix")]
+#[case::rule_redirect_url("/listeners/0/rules", json!([{ "name": "a", "matches": [{ "type": "Path", "value": "/" }], "redirect": { "url": "javascript:x" } }]), "rules[0].redirect.url")]
+#[case::rule_header_without_key("/listeners/0/rules", json!([rule("Header", Value::Null, "Equals", "a")]), "a match of type Header or Cookie needs the name in key")]
+#[case::rule_path_with_key("/listeners/0/rules", json!([rule("Path", json!("a"), "Equals", "a")]), "a match of type Header or Cookie needs the name in key")]
+#[case::rule_key("/listeners/0/rules", json!([rule("Header", json!("a),src"), "Equals", "a")]), "matches[0].key")]
+#[case::rule_value("/listeners/0/rules", json!([rule("Path", Value::Null, "Equals", "a\nb")]), "matches[0].value")]
+#[case::rule_expression("/listeners/0/rules", json!([rule("Path", Value::Null, "Regex", "a(b")]), "missing closing )")]
+#[case::rule_file_type("/listeners/0/rules", json!([rule("FileType", Value::Null, "Regex", "a")]), "a match of type FileType can only be Equals")]
+#[case::rule_operator("/listeners/0/rules", json!([rule("Path", Value::Null, "Like", "a")]), "supported values: \"Equals\"")]
+#[case::rule_of_tcp("/listeners/0", json!({ "name": "web", "protocol": "TCP", "port": 80, "pool": "app", "rules": [rule("Host", Value::Null, "Equals", "a")] }), "rules are for listeners of protocol HTTP, HTTPS or TLS only")]
+#[case::rule_of_tls("/listeners/0", json!({ "name": "web", "protocol": "TLS", "port": 80, "pool": "app", "rules": [rule("Path", Value::Null, "Equals", "a")] }), "rules of a listener of protocol TLS can match Host only")]
 #[case::weight("/pools/0/members/0/weight", json!(300), "should be less than or equal to 256")]
 #[case::negative_weight("/pools/0/services/0/weight", json!(-1), "should be greater than or equal to 0")]
 #[case::host_name("/pools/0/members/0/address", json!("app.example"), "address must be an IPv4 or IPv6 address, such as 192.0.2.10; host names are not looked up")]
@@ -92,7 +142,25 @@ async fn a_good_one_is_taken_and_completed() {
 #[case::monitor_path("/pools/0/monitor/path", json!("healthz"), "spec.pools[0].monitor.path")]
 #[case::monitor_path_breaks_out("/pools/0/monitor/path", json!("/\nlisten evil"), "spec.pools[0].monitor.path")]
 #[case::monitor_status("/pools/0/monitor/expectedStatus", json!("2xx"), "spec.pools[0].monitor.expectedStatus")]
-#[case::tcp_monitor_with_path("/pools/0/monitor", json!({ "type": "TCP", "path": "/" }), "path, host and expectedStatus are for monitors of type HTTP only")]
+#[case::tcp_monitor_with_path("/pools/0/monitor", json!({ "type": "TCP", "path": "/" }), "method, path and expectedStatus are for monitors of type HTTP or HTTPS only")]
+#[case::tcp_monitor_with_host("/pools/0/monitor", json!({ "type": "TCP", "host": "a" }), "host is for monitors of type HTTP, HTTPS or TLSHello only")]
+#[case::tls_monitor_with_method("/pools/0/monitor", json!({ "type": "TLSHello", "method": "GET" }), "method, path and expectedStatus are for monitors of type HTTP or HTTPS only")]
+#[case::monitor_kind("/pools/0/monitor/type", json!("PING"), "supported values: \"HTTP\", \"HTTPS\", \"TCP\", \"TLSHello\"")]
+#[case::monitor_method("/pools/0/monitor/method", json!("DELETE"), "supported values: \"GET\"")]
+#[case::monitor_port("/pools/0/monitor/port", json!(0), "should be greater than or equal to 1")]
+#[case::persistence_kind("/pools/0/persistence", json!({ "type": "Cookie" }), "supported values: \"SourceAddress\"")]
+#[case::persistence_without_cookie("/pools/0/persistence", json!({ "type": "ApplicationCookie" }), "persistence of type ApplicationCookie needs cookieName")]
+#[case::persistence_with_cookie("/pools/0/persistence", json!({ "type": "SourceAddress", "cookieName": "a" }), "persistence of type SourceAddress has no cookieName")]
+#[case::persistence_cookie("/pools/0/persistence", json!({ "type": "InsertedCookie", "cookieName": "a;b" }), "spec.pools[0].persistence.cookieName")]
+#[case::persistence_expiry("/pools/0/persistence", json!({ "type": "InsertedCookie", "expirySeconds": 0 }), "should be greater than or equal to 1")]
+#[case::pool_tls_without_authorities("/pools/0/tls", json!({}), "tls of a pool needs caConfigMapName, or verification: None to trust whoever answers")]
+#[case::pool_tls_name("/pools/0/tls", json!({ "verification": "None", "serverName": "a b" }), "spec.pools[0].tls.serverName")]
+#[case::pool_tls_verification("/pools/0/tls", json!({ "verification": "Some" }), "supported values: \"Required\", \"None\"")]
+#[case::pool_proxy_protocol("/pools/0/proxyProtocol", json!("V3"), "supported values: \"V1\", \"V2\"")]
+#[case::slow_start("/pools/0/slowStartSeconds", json!(0), "should be greater than or equal to 1")]
+#[case::monitor_address("/pools/0/members/0/monitorAddress", json!("app"), "monitorAddress must be an IPv4 or IPv6 address")]
+#[case::monitor_port_of_member("/pools/0/members/0/monitorPort", json!(65536), "should be less than or equal to 65535")]
+#[case::backup("/pools/0/members/0/backup", json!("yes"), "expected boolean")]
 #[case::connect_timeout("/pools/0/timeouts", json!({ "connectSeconds": 3601 }), "should be less than or equal to 3600")]
 #[case::bad_service_name("/pools/0/services/0/name", json!("App_1"), "spec.pools[0].services[0].name")]
 #[case::replicas("/replicas", json!(-1), "should be greater than or equal to 0")]
@@ -106,6 +174,25 @@ async fn a_good_one_is_taken_and_completed() {
 #[tokio::test]
 async fn a_wrong_one_is_refused_at_once(#[case] pointer: &str, #[case] value: Value, #[case] words: &str) {
     let message = apply("shop", &changed(pointer, value)).await.expect_err("it is refused");
+    assert!(message.contains(words), "{message}");
+}
+
+#[tokio::test]
+async fn every_documented_example_is_taken() {
+    let page = include_str!("../../docs/load-balancer.md");
+    for example in page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+        let spec: Value = serde_saphyr::from_str(example).unwrap();
+        apply("shop", &spec).await.unwrap_or_else(|message| panic!("{message}\n{example}"));
+    }
+}
+
+#[tokio::test]
+async fn cookies_are_for_http() {
+    let mut spec = changed("/pools/0/persistence", json!({ "type": "InsertedCookie" }));
+    assert!(apply("shop", &spec).await.is_ok());
+    spec["listeners"][0]["protocol"] = json!("TCP");
+    let message = apply("shop", &spec).await.expect_err("it is refused");
+    let words = "a listener of protocol TCP or TLS uses a pool with persistence by cookie: choose persistence of type SourceAddress, or another pool";
     assert!(message.contains(words), "{message}");
 }
 

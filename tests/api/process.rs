@@ -100,6 +100,12 @@ async fn holder(namespace: &str) -> Option<String> {
     lease?.spec?.holder_identity.filter(|holder| !holder.is_empty())
 }
 
+/// Waits until this one leads: one that only stands by is ready as well.
+async fn leads(namespace: &str, name: &str) {
+    eventually(&format!("{name} to lead"), async || (holder(namespace).await.as_deref() == Some(name)).then_some(()))
+        .await;
+}
+
 #[tokio::test]
 async fn it_leads_is_traced_and_stops_when_asked() {
     let (client, namespace) = namespace().await;
@@ -108,7 +114,7 @@ async fn it_leads_is_traced_and_stops_when_asked() {
     let operator = start(&namespace, "one", http, Some(traces)).await;
     ready(http).await;
     assert_eq!(get(http, "/healthz").await.map(|answer| answer.0), Some(200));
-    assert_eq!(holder(&namespace).await.as_deref(), Some("one"));
+    leads(&namespace, "one").await;
 
     create(&client, &namespace, spec()).await;
     eventually("a turn in the metrics", async || {
@@ -132,6 +138,7 @@ async fn one_leads_and_another_takes_over() {
     let (first_http, second_http) = (free_address().await, free_address().await);
     let first = start(&namespace, "first", first_http, None).await;
     ready(first_http).await;
+    leads(&namespace, "first").await;
     let second = start(&namespace, "second", second_http, None).await;
     eventually("the second to wait", async || {
         let (_, text) = get(second_http, "/metrics").await?;
@@ -140,8 +147,7 @@ async fn one_leads_and_another_takes_over() {
     .await;
     assert_eq!(holder(&namespace).await.as_deref(), Some("first"));
     assert_eq!(terminate(first).await, Some(0));
-    eventually("the second to lead", async || (holder(&namespace).await.as_deref() == Some("second")).then_some(()))
-        .await;
+    leads(&namespace, "second").await;
     ready(second_http).await;
     assert_eq!(terminate(second).await, Some(0));
 }

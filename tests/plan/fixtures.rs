@@ -62,6 +62,7 @@ pub(crate) fn service(endpoints: &[(&str, &str, u16)]) -> ServiceWorld {
             port_name: (*name).to_owned(),
             address: address.parse().unwrap(),
             port: *port,
+            ending: false,
         })
         .collect();
     ServiceWorld { ports, sliced: true, endpoints }
@@ -75,6 +76,16 @@ pub(crate) fn certificate(names: &[&str]) -> CertificateSecret {
         certificate: Some(made.cert.pem().into_bytes()),
         key: Some(made.signing_key.serialize_pem().into_bytes()),
     }
+}
+
+/// The `haproxy.cfg` that a spec becomes, once HAProxy has judged it.
+pub(crate) fn judged(spec: &str, world: &World) -> String {
+    let plan = planned(&load_balancer(spec), world);
+    let (verdict, message) = condition(&plan, "Accepted");
+    assert_eq!(verdict, "True/Accepted", "{message}");
+    let files = secret_configuration(&plan).unwrap().files;
+    crate::judge::accepts(&files);
+    files["haproxy.cfg"].clone()
 }
 
 /// A pod whose agent answers that it runs `proven`.

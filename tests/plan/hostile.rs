@@ -52,7 +52,7 @@ fn what_looks_odd_stays_one_word(#[case] path: &str) {
 #[rstest]
 #[case("spec.listeners[web].port", |spec: &mut fairway::api::LoadBalancerSpec| spec.listeners[0].port = 70_000)]
 #[case("spec.listeners[a b]", |spec: &mut fairway::api::LoadBalancerSpec| spec.listeners[0].name = "a b".to_owned())]
-#[case("spec.listeners[web].pool", |spec: &mut fairway::api::LoadBalancerSpec| spec.listeners[0].pool = "b".to_owned())]
+#[case("spec.listeners[web].pool", |spec: &mut fairway::api::LoadBalancerSpec| spec.listeners[0].pool = Some("b".to_owned()))]
 #[case("spec.listeners[web].allowedCidrs", |spec: &mut fairway::api::LoadBalancerSpec| spec.listeners[0].allowed_cidrs = vec!["10.0.0.0/33".to_owned()])]
 #[case("spec.pools[app].members[localhost:8080]", |spec: &mut fairway::api::LoadBalancerSpec| spec.pools[0].members[0].address = "localhost".to_owned())]
 #[case("weight: 300 is not between 0 and 256", |spec: &mut fairway::api::LoadBalancerSpec| spec.pools[0].members[0].weight = 300)]

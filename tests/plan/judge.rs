@@ -2,6 +2,15 @@
 
 use std::{collections::BTreeMap, fs, process::Command};
 
+/// What the agent adds: the directory, and a port that is always there.
+const PROCESS: &str = "global
+    default-path config
+frontend fairway-health
+    mode http
+    bind :9102
+    timeout client 5s
+";
+
 /// Fails the test when HAProxy does not take the files or warns of them.
 pub(crate) fn accepts(files: &BTreeMap<String, String>) {
     let (good, output) = judged(files);
@@ -13,7 +22,7 @@ fn judged(files: &BTreeMap<String, String>) -> (bool, String) {
     for (name, content) in files {
         fs::write(folder.path().join(name), content).unwrap();
     }
-    fs::write(folder.path().join("process.cfg"), "global\n    default-path config\n").unwrap();
+    fs::write(folder.path().join("process.cfg"), PROCESS).unwrap();
     let output = Command::new("haproxy")
         .args(["-c", "-f", "process.cfg", "-f", "haproxy.cfg"])
         .current_dir(folder.path())

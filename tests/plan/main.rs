@@ -3,10 +3,15 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod configuration;
+mod documentation;
 mod effects;
 mod fixtures;
 mod hostile;
 mod judge;
+mod listeners;
 mod objects;
+mod pools;
+mod random;
 mod references;
 mod status;
+mod traffic;

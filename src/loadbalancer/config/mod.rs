@@ -1,13 +1,15 @@
 //! `haproxy.cfg` as a value: what is listened on, where it goes. Only what can be rendered can be said
 //! here. Pure.
 
+mod backend;
+mod frontend;
 mod render;
 mod word;
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
-
+pub use backend::{Backend, BackendSettings, Balance, Check, HttpCheck, Persistence, Server, ServerTls};
+pub use frontend::{
+    Action, Authentication, Frontend, FrontendSettings, Hsts, HttpsRedirect, Match, RateLimit, RedirectKind, Rule, Tls,
+};
 pub use render::render;
 pub use word::{ControlCharacter, Word};
 
@@ -27,117 +29,4 @@ pub enum Mode {
     Http,
     /// Bytes are passed on.
     Tcp,
-}
-
-/// A port that is listened on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frontend {
-    /// `[a-z0-9-]+`, unique among frontends.
-    pub name: String,
-    /// What is understood.
-    pub mode: Mode,
-    /// The port, on all IPv4 addresses.
-    pub port: u16,
-    /// The file that lists the certificates, where TLS ends here.
-    pub certificate_list: Option<String>,
-    /// Client networks that may connect; all when empty.
-    pub allowed: Vec<IpNet>,
-    /// How long a silent client is kept, in seconds.
-    pub client_timeout: u32,
-    /// Where traffic goes.
-    pub backend: String,
-}
-
-/// A group of servers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backend {
-    /// `[a-z0-9.-]+`, unique among backends.
-    pub name: String,
-    /// What is understood.
-    pub mode: Mode,
-    /// How a server is chosen.
-    pub balance: Balance,
-    /// How servers are checked; not at all when none.
-    pub check: Option<Check>,
-    /// How long connecting may take, in seconds.
-    pub connect_timeout: u32,
-    /// How long a silent server is kept, in seconds.
-    pub server_timeout: u32,
-    /// Where traffic goes.
-    pub servers: Vec<Server>,
-}
-
-/// How a server is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Balance {
-    /// In turn, by weight.
-    RoundRobin,
-    /// Fewest connections, by weight.
-    LeastConnections,
-    /// By the client's address, consistently hashed.
-    Source,
-}
-
-/// How servers are checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// Seconds between two checks.
-    pub interval: u32,
-    /// Seconds that one may take.
-    pub timeout: u32,
-    /// Successes in a row until a server is up.
-    pub rises: u32,
-    /// Failures in a row until a server is down.
-    pub falls: u32,
-    /// What is asked; only a connection when none.
-    pub http: Option<HttpCheck>,
-}
-
-/// What an HTTP check asks and expects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpCheck {
-    /// Path and query.
-    pub path: Word,
-    /// The Host header, with HTTP/1.1; HTTP/1.0 without one when none.
-    pub host: Option<Word>,
-    /// Such as `200-399`.
-    pub status: Word,
-}
-
-/// A server of a backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// `address:port`, or `service:address:port` where it comes from a Service; unique in its backend.
-    pub name: String,
-    /// Where it is.
-    pub address: IpAddr,
-    /// Its port.
-    pub port: u16,
-    /// 0 to 256.
-    pub weight: u16,
-}
-
-impl Server {
-    /// A server whose name tells where it is and, where it comes from a Service, of which.
-    #[must_use]
-    pub fn new(service: Option<&str>, address: IpAddr, port: u16, weight: u16) -> Self {
-        let name = match service {
-            Some(service) => format!("{service}:{address}:{port}"),
-            None => format!("{address}:{port}"),
-        };
-        Self { name, address, port, weight }
-    }
-
-    /// Reads back a line that [`render`] wrote; none when it is another line.
-    #[must_use]
-    pub fn from_line(line: &str) -> Option<Self> {
-        let mut words = line.split_ascii_whitespace();
-        if words.next() != Some("server") {
-            return None;
-        }
-        let name = words.next()?.to_owned();
-        let socket: std::net::SocketAddr = words.next()?.parse().ok()?;
-        let weight = words.skip_while(|word| *word != "weight").nth(1)?.parse().ok()?;
-        Some(Self { name, address: socket.ip(), port: socket.port(), weight })
-    }
 }

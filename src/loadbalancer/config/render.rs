@@ -1,24 +1,20 @@
 //! From the value to the text of `haproxy.cfg`. The same value gives the same bytes. Pure.
 
-use std::{fmt::Write, net::SocketAddr};
+use std::fmt::Write;
 
-use super::{Backend, Balance, Check, Frontend, HaproxyConfig, HttpCheck, Mode, Server};
+use super::{HaproxyConfig, Mode};
 
-/// How many networks stand on one `acl` line: HAProxy takes 64 words on a line (`MAX_LINE_ARGS`).
-const NETWORKS_A_LINE: usize = 32;
-
-/// Renders the part of `haproxy.cfg` that the operator decides.
-#[must_use]
-pub fn render(config: &HaproxyConfig) -> String {
-    let mut text = String::from(DEFAULTS);
-    for frontend in &config.frontends {
-        render_frontend(&mut text, frontend);
-    }
-    for backend in &config.backends {
-        render_backend(&mut text, backend);
-    }
-    text
+/// Writes one line of a section.
+macro_rules! line {
+    ($text:expr, $($argument:tt)*) => {{
+        use std::fmt::Write as _;
+        // Writing to a String does not fail.
+        let _ = writeln!($text, "    {}", format_args!($($argument)*));
+    }};
 }
+
+mod backend;
+mod frontend;
 
 const DEFAULTS: &str = "\
 defaults
@@ -35,81 +31,35 @@ defaults
     timeout tunnel 1h
 ";
 
-macro_rules! line {
-    ($text:expr, $($argument:tt)*) => {{
-        // Writing to a String does not fail.
-        let _ = writeln!($text, "    {}", format_args!($($argument)*));
-    }};
-}
+/// What tables know goes from an old worker to a new one through a socket that only their pod sees. A worker
+/// that has run for less than five seconds does not tell (HAProxy's `PEER_RESYNC_TIMEOUT`).
+const TABLES: &str = "\
+global
+    localpeer local
 
-fn render_frontend(text: &mut String, frontend: &Frontend) {
-    let _ = writeln!(text, "\nfrontend {}", frontend.name);
-    line!(text, "mode {}", mode(frontend.mode));
-    match &frontend.certificate_list {
-        Some(list) => line!(text, "bind :{} ssl crt-list {list} ssl-min-ver TLSv1.2", frontend.port),
-        None => line!(text, "bind :{}", frontend.port),
-    }
-    line!(text, "timeout client {}s", frontend.client_timeout);
-    for networks in frontend.allowed.chunks(NETWORKS_A_LINE) {
-        let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
-        line!(text, "acl allowed src {}", networks.join(" "));
-    }
-    if !frontend.allowed.is_empty() {
-        line!(text, "tcp-request connection reject if !allowed");
-    }
-    if frontend.mode == Mode::Http {
-        let scheme = if frontend.certificate_list.is_some() { "https" } else { "http" };
-        // Idle keep-alive connections are closed with their next response: a reload loses no request.
-        line!(text, "option idle-close-on-response");
-        line!(text, "option forwardfor");
-        line!(text, "http-request set-header X-Forwarded-Proto {scheme}");
-        line!(text, "http-request set-header X-Forwarded-Port {}", frontend.port);
-    }
-    line!(text, "default_backend {}", frontend.backend);
-}
+peers fairway
+    peer local abns@fairway-peers
 
-fn render_backend(text: &mut String, backend: &Backend) {
-    let _ = writeln!(text, "\nbackend {}", backend.name);
-    line!(text, "mode {}", mode(backend.mode));
-    line!(text, "log global");
-    match backend.balance {
-        Balance::RoundRobin => line!(text, "balance roundrobin"),
-        Balance::LeastConnections => line!(text, "balance leastconn"),
-        Balance::Source => {
-            line!(text, "balance source");
-            // Without it, weights that change are ignored.
-            line!(text, "hash-type consistent");
-        }
-    }
-    line!(text, "timeout connect {}s", backend.connect_timeout);
-    line!(text, "timeout server {}s", backend.server_timeout);
-    if let Some(check) = &backend.check {
-        render_check(text, check);
-    }
-    for server in &backend.servers {
-        render_server(text, server, backend.check.is_some());
-    }
-}
+";
+/// How many addresses or cookies a table holds, a hundred bytes each at most; the oldest give way.
+const TABLE_SIZE: &str = "100k";
 
-fn render_check(text: &mut String, check: &Check) {
-    if let Some(HttpCheck { path, host, status }) = &check.http {
-        line!(text, "option httpchk");
-        match host {
-            Some(host) => {
-                line!(text, "http-check send meth GET uri {path} ver HTTP/1.1 hdr Host {}", host.escape_format());
-            }
-            None => line!(text, "http-check send meth GET uri {path}"),
-        }
-        line!(text, "http-check expect status {status}");
+/// Renders the part of `haproxy.cfg` that the operator decides.
+#[must_use]
+pub fn render(config: &HaproxyConfig) -> String {
+    let tables = config.frontends.iter().any(|frontend| frontend.settings.rate_limit.is_some())
+        || config.backends.iter().any(backend::has_table);
+    let mut text = String::from(if tables { TABLES } else { "" });
+    text.push_str(DEFAULTS);
+    for frontend in &config.frontends {
+        let _ = writeln!(text, "\nfrontend {}", frontend.name);
+        frontend::render(&mut text, frontend);
     }
-    line!(text, "timeout check {}s", check.timeout);
-    line!(text, "default-server inter {}s rise {} fall {}", check.interval, check.rises, check.falls);
-}
-
-fn render_server(text: &mut String, server: &Server, checked: bool) {
-    let socket = SocketAddr::new(server.address, server.port);
-    let check = if checked { " check" } else { "" };
-    line!(text, "server {} {socket} weight {}{check}", server.name, server.weight);
+    for backend in &config.backends {
+        let _ = writeln!(text, "\nbackend {}", backend.name);
+        backend::render(&mut text, backend);
+    }
+    text
 }
 
 fn mode(mode: Mode) -> &'static str {

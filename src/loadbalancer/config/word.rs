@@ -29,6 +29,18 @@ impl Word {
     pub fn escape_format(&self) -> Self {
         Self(self.0.replace('%', "%%"))
     }
+
+    /// What comes before the first of a character, or all of it.
+    #[must_use]
+    pub fn before(&self, end: char) -> Self {
+        Self(self.0.split(end).next().unwrap_or_default().to_owned())
+    }
+
+    /// The same word after a dot.
+    #[must_use]
+    pub fn after_dot(&self) -> Self {
+        Self(format!(".{}", self.0))
+    }
 }
 
 impl fmt::Display for Word {

@@ -1,23 +1,21 @@
 //! What is known of the cluster, kept up to date by watches that keep only what a plan needs, and which
 //! load balancers a change is for.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
-    Api, Client, ResourceExt,
-    core::PartialObjectMeta,
+    Client,
     runtime::{reflector::ObjectRef, watcher},
 };
 
-use super::convert::{self, KnownPod, KnownSlice};
+use super::{
+    contents::Contents,
+    convert::{self, KnownPod, KnownSlice},
+};
 use crate::{
     api::{LoadBalancer, LoadBalancerClass, LoadBalancerClassSpec},
     loadbalancer::{
-        Error,
         interests::{Groups, Interest, Interests},
         names::LOAD_BALANCER_LABEL,
         world::{CertificateSecret, Installation, Replica, ServicePortWorld, ServiceWorld},
@@ -31,10 +29,10 @@ pub(in crate::loadbalancer) struct Observer {
     pub(in crate::loadbalancer) installation: Installation,
     pub(in crate::loadbalancer) interests: Arc<Interests>,
     classes: Cache<LoadBalancerClassSpec>,
-    /// The resource version of each Secret of type `kubernetes.io/tls`.
-    secrets: Cache<String>,
-    /// What was read of those that are named, by the version that was read.
-    certificates: Arc<Mutex<HashMap<Key, (String, CertificateSecret)>>>,
+    /// Secrets of type `kubernetes.io/tls`.
+    pub(super) certificates: Contents<Secret, CertificateSecret>,
+    /// What the key `ca.crt` of a `ConfigMap` holds.
+    pub(super) authorities: Contents<ConfigMap, Option<String>>,
     services: Cache<Vec<ServicePortWorld>>,
     slices: Cache<KnownSlice>,
     slices_of: Arc<Groups>,
@@ -60,14 +58,12 @@ impl Observer {
         let mut triggers: Triggers = vec![feed.triggers(class)];
 
         let of_tls = watcher::Config::default().fields("type=kubernetes.io/tls");
-        let version = |secret: PartialObjectMeta<Secret>| secret.resource_version().unwrap_or_default();
-        let (secrets, feed) = cache::namespaced(client, scope, &of_tls, metrics, version);
-        let certificates = Arc::new(Mutex::new(HashMap::new()));
-        let (read, secret) = (Arc::clone(&certificates), interested(&interests, |key| Interest::Secret(key.clone())));
-        triggers.push(feed.triggers(move |changed: Changed<String>| {
-            read.lock().unwrap_or_else(PoisonError::into_inner).remove(&changed.key);
-            secret(changed)
-        }));
+        let interest = (&interests, Interest::Secret as fn(Key) -> Interest);
+        let (certificates, trigger) = Contents::new(client, scope, &of_tls, metrics, interest, convert::certificate);
+        triggers.push(trigger);
+        let interest = (&interests, Interest::ConfigMap as fn(Key) -> Interest);
+        let (authorities, trigger) = Contents::new(client, scope, &everything, metrics, interest, convert::authorities);
+        triggers.push(trigger);
 
         let (services, feed) = cache::namespaced(client, scope, &everything, metrics, convert::service_ports);
         triggers.push(feed.triggers(interested(&interests, |key| Interest::Service(key.clone()))));
@@ -85,8 +81,8 @@ impl Observer {
             installation,
             interests,
             classes,
-            secrets,
             certificates,
+            authorities,
             services,
             slices,
             slices_of,
@@ -117,37 +113,10 @@ impl Observer {
         let names = self.pods_of.of(namespace, load_balancer);
         names.iter().filter_map(|name| Some(self.pods.get(namespace, name)?.replica.clone())).collect()
     }
-
-    /// A Secret of type `kubernetes.io/tls`; none when there is no such Secret.
-    pub(super) async fn certificate(
-        &self,
-        client: &Client,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Option<CertificateSecret>, Error> {
-        let Some(version) = self.secrets.get(namespace, name) else { return Ok(None) };
-        let key = Key { namespace: namespace.to_owned(), name: name.to_owned() };
-        if let Some((read, secret)) = self.certificates.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
-            && *read == *version
-        {
-            return Ok(Some(secret.clone()));
-        }
-        let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-        let found = api
-            .get_opt(name)
-            .await
-            .map_err(|source| Error::Kubernetes { act: format!("read Secret {name}"), source })?;
-        let Some(secret) = found else { return Ok(None) };
-        let version = secret.resource_version().unwrap_or_default();
-        let secret = convert::certificate(secret);
-        let mut certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
-        certificates.insert(key, (version, secret.clone()));
-        Ok(Some(secret))
-    }
 }
 
 /// The load balancers that are interested in what has changed.
-fn interested<V>(
+pub(super) fn interested<V>(
     interests: &Arc<Interests>,
     interest: impl Fn(&Key) -> Interest + Send + 'static,
 ) -> impl Fn(Changed<V>) -> Vec<ObjectRef<LoadBalancer>> + Send + 'static {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use k8s_openapi::api::{
-    core::v1::{ContainerStatus, Pod, Secret, Service},
+    core::v1::{ConfigMap, ContainerStatus, Pod, Secret, Service},
     discovery::v1::EndpointSlice,
 };
 use kube::ResourceExt;
@@ -70,7 +70,7 @@ fn waits(container: &ContainerStatus) -> Option<String> {
     })
 }
 
-/// The endpoints that take traffic: ready, and not on their way out.
+/// The endpoints that can serve: ready ones, and those on their way out that still serve.
 pub(super) fn slice(slice: EndpointSlice) -> KnownSlice {
     let service = slice.labels().get("kubernetes.io/service-name").cloned().unwrap_or_default();
     let ports: Vec<(String, u16)> = slice
@@ -80,17 +80,20 @@ pub(super) fn slice(slice: EndpointSlice) -> KnownSlice {
         .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP")
         .filter_map(|port| Some((port.name.unwrap_or_default(), u16::try_from(port.port?).ok()?)))
         .collect();
-    let takes_traffic = |conditions: &k8s_openapi::api::discovery::v1::EndpointConditions| {
-        conditions.ready.unwrap_or(true) && !conditions.terminating.unwrap_or(false)
+    // On the way out or not; none where it can't serve.
+    let ending = |endpoint: &k8s_openapi::api::discovery::v1::Endpoint| {
+        let conditions = endpoint.conditions.clone().unwrap_or_default();
+        let serves = if conditions.terminating == Some(true) { conditions.serving } else { conditions.ready };
+        serves.unwrap_or(true).then_some(conditions.terminating == Some(true))
     };
     let endpoints = slice
         .endpoints
         .into_iter()
-        .filter(|endpoint| endpoint.conditions.as_ref().is_none_or(takes_traffic))
-        .flat_map(|endpoint| endpoint.addresses)
-        .filter_map(|address| address.parse::<IpAddr>().ok())
-        .flat_map(|address| {
-            ports.iter().map(move |(name, port)| Endpoint { port_name: name.clone(), address, port: *port })
+        .filter_map(|endpoint| Some((ending(&endpoint)?, endpoint.addresses)))
+        .flat_map(|(ending, addresses)| addresses.into_iter().map(move |address| (ending, address)))
+        .filter_map(|(ending, address)| Some((ending, address.parse::<IpAddr>().ok()?)))
+        .flat_map(|(ending, address)| {
+            ports.iter().map(move |(name, port)| Endpoint { port_name: name.clone(), address, port: *port, ending })
         })
         .collect();
     KnownSlice { service, endpoints }
@@ -109,4 +112,35 @@ pub(super) fn certificate(secret: Secret) -> CertificateSecret {
     let mut data = secret.data.unwrap_or_default();
     let mut part = |name: &str| data.remove(name).map(|part| part.0);
     CertificateSecret { certificate: part("tls.crt"), key: part("tls.key") }
+}
+
+/// The certificates of authorities; none when the key is not there.
+pub(super) fn authorities(config_map: ConfigMap) -> Option<String> {
+    config_map.data?.remove("ca.crt")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[rstest]
+    #[case::nothing_said(json!({}), Some(false))]
+    #[case::ready(json!({ "ready": true, "serving": true, "terminating": false }), Some(false))]
+    #[case::not_ready(json!({ "ready": false, "serving": false }), None)]
+    #[case::ending_and_serving(json!({ "ready": false, "serving": true, "terminating": true }), Some(true))]
+    #[case::ending(json!({ "ready": false, "serving": false, "terminating": true }), None)]
+    fn endpoints_that_can_serve_are_kept(#[case] conditions: Value, #[case] ending: Option<bool>) {
+        let object = json!({
+            "metadata": { "labels": { "kubernetes.io/service-name": "app" } },
+            "addressType": "IPv4",
+            "ports": [{ "port": 8080 }, { "port": 53, "protocol": "UDP" }],
+            "endpoints": [{ "addresses": ["10.0.0.1"], "conditions": conditions }],
+        });
+        let known = slice(serde_json::from_value(object).expect("a slice"));
+        let found: Vec<_> = known.endpoints.iter().map(|endpoint| (endpoint.port, endpoint.ending)).collect();
+        assert_eq!(found, ending.map(|ending| (8080, ending)).into_iter().collect::<Vec<_>>());
+    }
 }

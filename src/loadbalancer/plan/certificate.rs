@@ -19,12 +19,28 @@ pub enum CertificateError {
     /// The certificate can't be read.
     #[error("tls.crt is not a PEM certificate")]
     MalformedCertificate,
+    /// The authorities can't be read.
+    #[error("has no PEM certificates in ca.crt")]
+    MalformedAuthorities,
     /// The key can't be read.
     #[error("tls.key is not a PEM private key of a supported kind (RSA, ECDSA, Ed25519)")]
     MalformedKey,
     /// The two don't belong together.
     #[error("tls.key is not the key of the first certificate in tls.crt")]
     Mismatched,
+}
+
+/// The authorities of a `ConfigMap`'s `ca.crt` as one PEM file. Only what was understood is written.
+pub(super) fn authorities_file(text: Option<&str>) -> Result<String, CertificateError> {
+    let text = text.ok_or(CertificateError::Missing("ca.crt"))?;
+    let found: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(text.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|_| CertificateError::MalformedAuthorities)?;
+    let understood = |der: &CertificateDer<'_>| x509_parser::parse_x509_certificate(der).is_ok();
+    if found.is_empty() || !found.iter().all(understood) {
+        return Err(CertificateError::MalformedAuthorities);
+    }
+    Ok(found.iter().map(|certificate| block("CERTIFICATE", certificate)).collect())
 }
 
 /// The certificate, its intermediates and its key as one PEM file. Only what was understood is written,

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     parse::{Listener, Pool, Spec},
-    references::{References, certificate_file},
+    references::References,
 };
 use crate::{
     agent::protocol::{Configuration, MAIN_FILE},
-    api::{ConfigurationStatus, Protocol},
+    api::ConfigurationStatus,
     loadbalancer::{
-        config::{Backend, Frontend, HaproxyConfig, Mode, render},
+        config::{Backend, BackendSettings, Frontend, HaproxyConfig, Mode, render},
         names,
         world::{Replica, World},
     },
@@ -24,67 +24,62 @@ pub const LARGEST: usize = 1_048_576 - 1_024;
 pub fn files(spec: &Spec, references: &References) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut frontends = vec![];
-    let mut backends: BTreeSet<(&str, Mode)> = BTreeSet::new();
-    for listener in &spec.listeners {
-        let certificates: Vec<&String> =
-            listener.certificates.iter().filter(|name| references.certificates.contains_key(*name)).collect();
-        if listener.protocol == Protocol::Https && certificates.is_empty() {
-            // Nothing to serve it with yet; the condition says so.
+    for listener in spec.listeners.iter().filter(|listener| listener.enabled) {
+        // Without what it has to serve with it stays closed; the condition says so.
+        let Some(of_listener) = listener_files(listener, references) else { continue };
+        files.extend(of_listener);
+        frontends.push(listener.frontend.clone());
+    }
+    let used: BTreeSet<&str> = frontends.iter().flat_map(Frontend::backends).collect();
+    let mut backends = vec![];
+    for (pool, mode) in spec.pools.iter().flat_map(|pool| [(pool, Mode::Http), (pool, Mode::Tcp)]) {
+        if !used.contains(names::backend(&pool.name, mode).as_str()) {
             continue;
         }
-        for name in &certificates {
-            files.insert(certificate_file(name), references.certificates[*name].clone());
-        }
-        if !certificates.is_empty() {
-            let list: String = certificates.iter().map(|name| certificate_file(name) + "\n").collect();
-            files.insert(certificate_list(listener), list);
-        }
-        backends.insert((&listener.pool, mode(listener.protocol)));
-        frontends.push(frontend(listener));
+        let authorities = pool.authorities.as_ref().and_then(|name| references.authorities.get_key_value(name));
+        files.extend(authorities.map(|(name, file)| (names::authorities_file(name), file.clone())));
+        backends.push(backend(pool, mode, references));
     }
-    let backends = spec
-        .pools
-        .iter()
-        .flat_map(|pool| [(pool, Mode::Http), (pool, Mode::Tcp)])
-        .filter(|(pool, mode)| backends.contains(&(pool.name.as_str(), *mode)))
-        .map(|(pool, mode)| backend(pool, mode, references))
-        .collect();
     files.insert(MAIN_FILE.to_owned(), render(&HaproxyConfig { frontends, backends }));
     files
 }
 
-fn mode(protocol: Protocol) -> Mode {
-    match protocol {
-        Protocol::Http | Protocol::Https => Mode::Http,
-        Protocol::Tcp => Mode::Tcp,
+/// The certificates and authorities of a listener; none when it can't be served without what is missing.
+fn listener_files(listener: &Listener, references: &References) -> Option<BTreeMap<String, String>> {
+    let mut files = BTreeMap::new();
+    let mut list = String::new();
+    for name in &listener.certificates {
+        if let Some(certificate) = references.certificates.get(name) {
+            list = list + &names::certificate_file(name) + "\n";
+            files.insert(names::certificate_file(name), certificate.clone());
+        }
     }
-}
-
-fn certificate_list(listener: &Listener) -> String {
-    format!("certificates-{}.list", listener.name)
-}
-
-fn frontend(listener: &Listener) -> Frontend {
-    Frontend {
-        name: listener.name.clone(),
-        mode: mode(listener.protocol),
-        port: listener.port,
-        certificate_list: (listener.protocol == Protocol::Https).then(|| certificate_list(listener)),
-        allowed: listener.allowed.clone(),
-        client_timeout: listener.client_timeout,
-        backend: names::backend(&listener.pool, mode(listener.protocol)),
+    if let Some(tls) = &listener.frontend.tls {
+        if list.is_empty() {
+            return None;
+        }
+        files.insert(tls.certificate_list.clone(), list);
     }
+    if let Some(name) = &listener.authorities {
+        files.insert(names::authorities_file(name), references.authorities.get(name)?.clone());
+    }
+    Some(files)
 }
 
 fn backend(pool: &Pool, mode: Mode, references: &References) -> Backend {
-    Backend {
+    let backend = Backend {
         name: names::backend(&pool.name, mode),
         mode,
-        balance: pool.balance,
-        check: pool.check.clone(),
-        connect_timeout: pool.connect_timeout,
-        server_timeout: pool.server_timeout,
+        settings: pool.settings.clone(),
         servers: references.servers.get(&pool.name).cloned().unwrap_or_default(),
+    };
+    match &pool.authorities {
+        // Without the authorities nobody could be told from a member: none is trusted.
+        Some(name) if !references.authorities.contains_key(name) => {
+            let settings = BackendSettings { tls: None, ..backend.settings };
+            Backend { settings, servers: vec![], ..backend }
+        }
+        _ => backend,
     }
 }
 

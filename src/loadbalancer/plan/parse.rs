@@ -1,13 +1,19 @@
 //! What the user wrote, as values that the rest of the plan can't misunderstand. What the API server's
 //! schema should have refused is refused here as well: stored objects may be older than the schema.
 
-use std::{collections::BTreeSet, net::IpAddr};
+mod listener;
+mod pool;
+mod rule;
 
-use ipnet::IpNet;
+use std::collections::BTreeSet;
 
+pub use self::{listener::Listener, pool::Pool};
 use crate::{
-    api::{self, LoadBalancerSpec, MonitorKind, Protocol},
-    loadbalancer::config::{Balance, Check, HttpCheck, Word},
+    api::LoadBalancerSpec,
+    loadbalancer::{
+        config::{Mode, Persistence, Word},
+        names,
+    },
 };
 
 /// What is wrong with a spec, in words for its user.
@@ -29,182 +35,44 @@ pub struct Spec {
     pub pools: Vec<Pool>,
 }
 
-/// A port that is listened on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Unique.
-    pub name: String,
-    /// What is spoken.
-    pub protocol: Protocol,
-    /// Unique.
-    pub port: u16,
-    /// The name of a pool that exists.
-    pub pool: String,
-    /// Names of Secrets; none but for HTTPS, at least one for HTTPS.
-    pub certificates: Vec<String>,
-    /// Client networks; all when empty.
-    pub allowed: Vec<IpNet>,
-    /// Seconds.
-    pub client_timeout: u32,
-}
-
-/// A group of servers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pool {
-    /// Unique.
-    pub name: String,
-    /// How a server is chosen.
-    pub balance: Balance,
-    /// How servers are checked.
-    pub check: Option<Check>,
-    /// Servers by address.
-    pub members: Vec<Member>,
-    /// Servers by Service.
-    pub services: Vec<api::ServiceMembers>,
-    /// Seconds.
-    pub connect_timeout: u32,
-    /// Seconds.
-    pub server_timeout: u32,
-}
-
-/// A server by its address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Where it is.
-    pub address: IpAddr,
-    /// Its port.
-    pub port: u16,
-    /// 0 to 256.
-    pub weight: u16,
-}
-
 /// Parses a whole spec.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn parse(spec: &LoadBalancerSpec) -> Result<Spec, SpecError> {
-    let pools: Vec<Pool> = spec.pools.iter().map(pool).collect::<Result<_, _>>()?;
+    let pools: Vec<Pool> = spec.pools.iter().map(pool::parse).collect::<Result<_, _>>()?;
     unique("spec.pools", "name", pools.iter().map(|pool| pool.name.clone()))?;
-    let listeners: Vec<Listener> = spec.listeners.iter().map(listener).collect::<Result<_, _>>()?;
-    unique("spec.listeners", "name", listeners.iter().map(|listener| listener.name.clone()))?;
-    unique("spec.listeners", "port", listeners.iter().map(|listener| listener.port.to_string()))?;
-    for listener in &listeners {
-        if !pools.iter().any(|pool| pool.name == listener.pool) {
-            return Err(error(
-                &format!("spec.listeners[{}].pool", listener.name),
-                &format!("there is no pool {:?} in spec.pools: add it or correct the name", listener.pool),
-            ));
-        }
+    let names: BTreeSet<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
+    let mut listeners = vec![];
+    for listener in &spec.listeners {
+        let mut parsed = listener::parse(listener, &names)?;
+        parsed.enabled &= spec.enabled;
+        listeners.push(parsed);
+    }
+    unique("spec.listeners", "name", listeners.iter().map(|listener| listener.frontend.name.clone()))?;
+    unique("spec.listeners", "port", listeners.iter().map(|listener| listener.frontend.port.to_string()))?;
+    for pool in &pools {
+        cookies_are_of_http(pool, &listeners)?;
     }
     Ok(Spec { listeners, pools })
 }
 
-fn listener(listener: &api::Listener) -> Result<Listener, SpecError> {
-    let api::Listener { name, protocol, port, pool, certificates, allowed_cidrs, timeouts } = listener;
-    let field = format!("spec.listeners[{name}]");
-    label(&field, name)?;
-    if (*protocol == Protocol::Https) == certificates.is_empty() {
-        return Err(error(&format!("{field}.certificates"), "HTTPS needs at least one, other protocols take none"));
+fn cookies_are_of_http(pool: &Pool, listeners: &[Listener]) -> Result<(), SpecError> {
+    if matches!(pool.settings.persistence, None | Some(Persistence::Source { .. })) {
+        return Ok(());
     }
-    let allowed = allowed_cidrs
-        .iter()
-        .map(|text| {
-            text.parse().map_err(|_| {
-                error(&format!("{field}.allowedCidrs"), &format!("{text:?} is not a network in CIDR notation"))
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Listener {
-        name: name.clone(),
-        protocol: *protocol,
-        port: number(&format!("{field}.port"), *port, 1, u16::MAX)?,
-        pool: pool.clone(),
-        certificates: certificates.iter().map(|certificate| certificate.secret_name.clone()).collect(),
-        allowed,
-        client_timeout: number(
-            &format!("{field}.timeouts.clientSeconds"),
-            timeouts.as_ref().and_then(|timeouts| timeouts.client_seconds).unwrap_or(50),
-            1,
-            86_400,
-        )?,
-    })
-}
-
-fn pool(pool: &api::Pool) -> Result<Pool, SpecError> {
-    let api::Pool { name, algorithm, monitor, members, services, timeouts } = pool;
-    let field = format!("spec.pools[{name}]");
-    label(&field, name)?;
-    let timeouts = timeouts.clone().unwrap_or_default();
-    for service in services {
-        number::<u16>(&format!("{field}.services[{}].weight", service.name), service.weight, 0, 256)?;
+    let backend = names::backend(&pool.name, Mode::Tcp);
+    let uses = |listener: &&Listener| listener.frontend.backends().any(|used| used == backend);
+    match listeners.iter().find(uses) {
+        None => Ok(()),
+        Some(listener) => Err(error(
+            &format!("spec.pools[{}].persistence", pool.name),
+            &format!(
+                "listener {} passes bytes on and knows no cookies: choose persistence of type SourceAddress, or another pool",
+                listener.frontend.name
+            ),
+        )),
     }
-    Ok(Pool {
-        name: name.clone(),
-        balance: match algorithm {
-            api::Algorithm::RoundRobin => Balance::RoundRobin,
-            api::Algorithm::LeastConnections => Balance::LeastConnections,
-            api::Algorithm::Source => Balance::Source,
-        },
-        check: monitor.as_ref().map(|monitor| check(&format!("{field}.monitor"), monitor)).transpose()?,
-        members: members.iter().map(|member| self::member(&field, member)).collect::<Result<_, _>>()?,
-        services: services.clone(),
-        connect_timeout: number(
-            &format!("{field}.timeouts.connectSeconds"),
-            timeouts.connect_seconds.unwrap_or(5),
-            1,
-            3_600,
-        )?,
-        server_timeout: number(
-            &format!("{field}.timeouts.serverSeconds"),
-            timeouts.server_seconds.unwrap_or(50),
-            1,
-            86_400,
-        )?,
-    })
-}
-
-fn member(field: &str, member: &api::Member) -> Result<Member, SpecError> {
-    let api::Member { address, port, weight } = member;
-    let field = format!("{field}.members[{address}:{port}]");
-    Ok(Member {
-        address: address
-            .parse()
-            .map_err(|_| error(&format!("{field}.address"), "it is not an IPv4 or IPv6 address"))?,
-        port: number(&format!("{field}.port"), *port, 1, u16::MAX)?,
-        weight: number(&format!("{field}.weight"), *weight, 0, 256)?,
-    })
-}
-
-fn check(field: &str, monitor: &api::Monitor) -> Result<Check, SpecError> {
-    let api::Monitor { kind, interval_seconds, timeout_seconds, rises, falls, path, host, expected_status } = monitor;
-    let word = |name: &str, text: &str| {
-        Word::parse(text).map_err(|problem| error(&format!("{field}.{name}"), &problem.to_string()))
-    };
-    let http = match kind {
-        MonitorKind::Tcp => None,
-        MonitorKind::Http => {
-            let path = path.as_deref().unwrap_or("/");
-            if !path.starts_with('/') {
-                return Err(error(&format!("{field}.path"), "it must start with /"));
-            }
-            let status = expected_status.as_deref().unwrap_or("200-399");
-            if !status.bytes().all(|byte| byte.is_ascii_digit() || b",-".contains(&byte)) {
-                return Err(error(&format!("{field}.expectedStatus"), "it must be like 200, 200,204 or 200-399"));
-            }
-            Some(HttpCheck {
-                path: word("path", path)?,
-                host: host.as_deref().map(|host| word("host", host)).transpose()?,
-                status: word("expectedStatus", status)?,
-            })
-        }
-    };
-    Ok(Check {
-        interval: number(&format!("{field}.intervalSeconds"), *interval_seconds, 1, 3_600)?,
-        timeout: number(&format!("{field}.timeoutSeconds"), *timeout_seconds, 1, 3_600)?,
-        rises: number(&format!("{field}.rises"), *rises, 1, 10)?,
-        falls: number(&format!("{field}.falls"), *falls, 1, 10)?,
-        http,
-    })
 }
 
 fn error(field: &str, problem: &str) -> SpecError {
@@ -222,6 +90,28 @@ fn label(field: &str, name: &str) -> Result<(), SpecError> {
     Ok(())
 }
 
+/// The name of an object in the cluster, which is a part of a file's name as well.
+fn object_name(field: &str, name: &str) -> Result<String, SpecError> {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    if name.is_empty() || name.len() > 253 || name.starts_with('.') || !name.bytes().all(good) {
+        return Err(error(field, "it must be an object's name: a-z, 0-9, - and ."));
+    }
+    Ok(name.to_owned())
+}
+
+/// A text that HAProxy takes only whole, such as a header's name.
+fn token(field: &str, text: &str) -> Result<String, SpecError> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if text.is_empty() || !text.bytes().all(good) {
+        return Err(error(field, "it must hold only letters, digits, -, _ and ."));
+    }
+    Ok(text.to_owned())
+}
+
+fn word(field: &str, text: &str) -> Result<Word, SpecError> {
+    Word::parse(text).map_err(|problem| error(field, &problem.to_string()))
+}
+
 fn number<N: TryFrom<i32> + PartialOrd + std::fmt::Display + Copy>(
     field: &str,
     value: i32,
@@ -232,6 +122,12 @@ fn number<N: TryFrom<i32> + PartialOrd + std::fmt::Display + Copy>(
         Ok(value) if value >= least && value <= most => Ok(value),
         _ => Err(error(field, &format!("{value} is not between {least} and {most}"))),
     }
+}
+
+/// One of a few numbers, such as status codes.
+fn one_of(field: &str, value: i32, known: &[u16]) -> Result<u16, SpecError> {
+    let found = known.iter().find(|known| i32::from(**known) == value);
+    found.copied().ok_or_else(|| error(field, &format!("{value} is not one of {known:?}")))
 }
 
 fn unique(field: &str, key: &str, values: impl Iterator<Item = String>) -> Result<(), SpecError> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    certificate::{CertificateError, pem_file},
+    certificate::{CertificateError, authorities_file, pem_file},
     parse::{Pool, Spec},
 };
 use crate::{
@@ -29,6 +29,14 @@ pub enum ReferenceError {
     /// The Secret can't be used.
     #[error("Secret {0:?} {1}: mend it; until then what served before serves on")]
     InvalidCertificate(String, CertificateError),
+    /// There is no such `ConfigMap`.
+    #[error(
+        "there is no ConfigMap {0:?} in this namespace: create it or correct the name; until then what served before serves on"
+    )]
+    ConfigMapNotFound(String),
+    /// The `ConfigMap` can't be used.
+    #[error("ConfigMap {0:?} {1}: mend it; until then what served before serves on")]
+    InvalidAuthorities(String, CertificateError),
     /// There is no such Service.
     #[error(
         "there is no Service {0:?} in this namespace: create it or correct the name; until then the members known before stay"
@@ -53,6 +61,8 @@ impl ReferenceError {
             Self::ClassNotFound(_) => "ClassNotFound",
             Self::SecretNotFound(_) => "SecretNotFound",
             Self::InvalidCertificate(..) => "InvalidCertificate",
+            Self::ConfigMapNotFound(_) => "ConfigMapNotFound",
+            Self::InvalidAuthorities(..) => "InvalidAuthorities",
             Self::ServiceNotFound(_) => "ServiceNotFound",
             Self::ServicePending(_) => "Pending",
             Self::ServicePortNotFound(..) | Self::ServicePortUnclear(..) => "ServicePortNotFound",
@@ -65,16 +75,12 @@ impl ReferenceError {
 pub struct References {
     /// PEM files by Secret name; a Secret that can't be used and never could is not in it.
     pub certificates: BTreeMap<String, String>,
+    /// PEM files by the name of their `ConfigMap`; one that can't be used and never could is not in it.
+    pub authorities: BTreeMap<String, String>,
     /// Servers by pool name.
     pub servers: BTreeMap<String, Vec<Server>>,
     /// What can't be used.
     pub errors: Vec<ReferenceError>,
-}
-
-/// The name of the file with a Secret's certificate.
-#[must_use]
-pub fn certificate_file(secret: &str) -> String {
-    format!("certificate-{secret}.pem")
 }
 
 /// Looks up all that the spec names.
@@ -84,19 +90,21 @@ pub fn resolve(spec: &Spec, class_name: Option<&str>, world: &World) -> Referenc
     if let (Some(name), None) = (class_name, &world.class) {
         references.errors.push(ReferenceError::ClassNotFound(name.to_owned()));
     }
+    let before = |file: String| world.last_good.as_ref().and_then(|good| good.files.get(&file)).cloned();
     let secrets: BTreeSet<&String> = spec.listeners.iter().flat_map(|listener| &listener.certificates).collect();
     for name in secrets {
-        match certificate(name, world) {
-            Ok(file) => {
-                references.certificates.insert(name.clone(), file);
-            }
-            Err(error) => {
-                references.errors.push(error);
-                let kept = world.last_good.as_ref().and_then(|good| good.files.get(&certificate_file(name)));
-                if let Some(file) = kept {
-                    references.certificates.insert(name.clone(), file.clone());
-                }
-            }
+        let found = certificate(name, world).map_err(|error| references.errors.push(error));
+        if let Some(file) = found.ok().or_else(|| before(names::certificate_file(name))) {
+            references.certificates.insert(name.clone(), file);
+        }
+    }
+    let of_listeners = spec.listeners.iter().filter_map(|listener| listener.authorities.as_ref());
+    let config_maps: BTreeSet<&String> =
+        of_listeners.chain(spec.pools.iter().filter_map(|pool| pool.authorities.as_ref())).collect();
+    for name in config_maps {
+        let found = authorities(name, world).map_err(|error| references.errors.push(error));
+        if let Some(file) = found.ok().or_else(|| before(names::authorities_file(name))) {
+            references.authorities.insert(name.clone(), file);
         }
     }
     for pool in &spec.pools {
@@ -111,10 +119,14 @@ fn certificate(name: &str, world: &World) -> Result<String, ReferenceError> {
     pem_file(secret).map_err(|error| ReferenceError::InvalidCertificate(name.to_owned(), error))
 }
 
+fn authorities(name: &str, world: &World) -> Result<String, ReferenceError> {
+    let found = world.authorities.get(name).ok_or_else(|| ReferenceError::ConfigMapNotFound(name.to_owned()))?;
+    authorities_file(found.as_deref()).map_err(|error| ReferenceError::InvalidAuthorities(name.to_owned(), error))
+}
+
 /// The members by address, then those of Services; what is named twice counts once, as first named.
 fn pool_servers(pool: &Pool, world: &World, errors: &mut Vec<ReferenceError>) -> Vec<Server> {
-    let mut servers: Vec<Server> =
-        pool.members.iter().map(|member| Server::new(None, member.address, member.port, member.weight)).collect();
+    let mut servers = pool.members.clone();
     for service in &pool.services {
         match service_servers(service, world) {
             Ok(found) => servers.extend(found),
@@ -157,11 +169,15 @@ fn service_servers(members: &ServiceMembers, world: &World) -> Result<Vec<Server
     }
     // The field was parsed: the weight is between 0 and 256.
     let weight = u16::try_from(members.weight).unwrap_or_default();
-    let mut servers: Vec<Server> = service
-        .endpoints
-        .iter()
-        .filter(|endpoint| endpoint.port_name == port.name)
-        .map(|endpoint| Server::new(Some(&members.name), endpoint.address, endpoint.port, weight))
+    let of_port = || service.endpoints.iter().filter(|endpoint| endpoint.port_name == port.name);
+    let any_ready = of_port().any(|endpoint| !endpoint.ending);
+    let mut servers: Vec<Server> = of_port()
+        .map(|endpoint| {
+            // What is ending keeps the clients that it has, and serves all when nothing else can.
+            let weight = if endpoint.ending && any_ready { 0 } else { weight };
+            let server = Server::new(Some(&members.name), endpoint.address, endpoint.port, weight);
+            Server { backup: members.backup, ..server }
+        })
         .collect();
     servers.sort_by_key(|server| (server.address, server.port));
     Ok(servers)

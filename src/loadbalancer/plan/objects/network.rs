@@ -30,9 +30,9 @@ pub fn service(load_balancer: &str, spec: &Spec, settings: &ServiceSettings) -> 
         .iter()
         .map(|listener| {
             json!({
-                "name": listener.name,
-                "port": listener.port,
-                "targetPort": listener.port,
+                "name": listener.frontend.name,
+                "port": listener.frontend.port,
+                "targetPort": listener.frontend.port,
                 "protocol": "TCP",
             })
         })
@@ -82,7 +82,7 @@ pub fn disruption_budget(load_balancer: &str) -> DynamicObject {
 #[must_use]
 pub fn network_policy(load_balancer: &str, spec: &Spec, installation: &Installation) -> DynamicObject {
     let port = |port: u16| json!({ "protocol": "TCP", "port": port });
-    let listeners: Vec<Value> = spec.listeners.iter().map(|listener| port(listener.port)).collect();
+    let listeners: Vec<Value> = spec.listeners.iter().map(|listener| port(listener.frontend.port)).collect();
     object(json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
