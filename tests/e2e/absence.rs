@@ -46,7 +46,8 @@ fn a_pod_boots_without_the_operator() {
         balancer.pool("app", 2, 2, LIVE).await;
         let service = balancer.service(80, Speech::Http).await;
         let traffic =
-            Traffic::start([("HTTP", service.clone(), Connections::Closed), ("HTTP", service, Connections::Kept)]);
+            Traffic::start([("HTTP", service.clone(), Connections::Closed), ("HTTP", service, Connections::Kept)])
+                .await;
 
         Cluster::disturb();
         scale_operator(sandbox, 0).await;

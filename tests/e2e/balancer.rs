@@ -18,7 +18,7 @@ use crate::{
     application::{address, is_ready},
     cluster::tell,
     sandbox::Sandbox,
-    traffic::{Speech, Target},
+    traffic::{Speech, Target, reachable},
     wait::{self, LIVE, seen},
 };
 
@@ -181,9 +181,11 @@ impl<'a> Balancer<'a> {
         addresses.map(|address| Target { address: SocketAddr::new(address, port), speech: speech.clone() }).collect()
     }
 
-    /// The Service at a port.
+    /// The Service at a port, as soon as it can be reached there.
     pub(crate) async fn service(&self, port: u16, speech: Speech) -> Target {
-        Target { address: SocketAddr::new(self.address().await, port), speech }
+        let target = Target { address: SocketAddr::new(self.address().await, port), speech };
+        reachable(&target).await;
+        target
     }
 }
 

@@ -52,7 +52,7 @@ fn members_by_address_come_go_and_are_weighted_without_a_failed_request() {
         let balancer = Balancer::start(sandbox, "web", &with(&members[..2])).await;
         balancer.pool("app", 2, 2, LIVE).await;
         let before = balancer.identities().await;
-        let traffic = Traffic::start(all_ways(&balancer, 80, "HTTP", Speech::Http).await);
+        let traffic = Traffic::start(all_ways(&balancer, 80, "HTTP", Speech::Http).await).await;
 
         balancer.change("a member added", &with(&members)).await;
         balancer.pool("app", 3, 3, LIVE).await;
@@ -92,7 +92,7 @@ fn a_service_that_is_scaled_and_replaced_is_followed_without_a_failed_request() 
         let balancer = Balancer::start(sandbox, "web", &spec).await;
         balancer.pool("app", 2, 2, LIVE).await;
         let before = balancer.identities().await;
-        let traffic = Traffic::start(all_ways(&balancer, 80, "HTTP", Speech::Http).await);
+        let traffic = Traffic::start(all_ways(&balancer, 80, "HTTP", Speech::Http).await).await;
         for replicas in [4, 1, 3] {
             app.scale(replicas).await;
             app.serves(replicas).await;
@@ -121,7 +121,7 @@ fn a_renewed_certificate_is_seen_on_every_replica_without_a_failed_request() {
         balancer.pool("app", 2, 2, LIVE).await;
         let before = balancer.identities().await;
         let speech = Speech::Https("shop.example.com".to_owned(), authority.trusted());
-        let traffic = Traffic::start(all_ways(&balancer, 443, "HTTPS", speech.clone()).await);
+        let traffic = Traffic::start(all_ways(&balancer, 443, "HTTPS", speech.clone()).await).await;
         traffic.flows().await;
         let hash = |status: &fairway::api::LoadBalancerStatus| status.configuration.clone().unwrap_or_default().hash;
         let served = hash(&balancer.status().await);
@@ -154,7 +154,7 @@ fn listeners_and_pools_come_and_go_without_a_new_pod() {
         let balancer = Balancer::start(sandbox, "web", &spec(&pools[..1], &[web("red")])).await;
         balancer.pool("red", 1, 1, LIVE).await;
         let before = balancer.identities().await;
-        let traffic = Traffic::start(all_ways(&balancer, 80, "HTTP", Speech::Http).await);
+        let traffic = Traffic::start(all_ways(&balancer, 80, "HTTP", Speech::Http).await).await;
 
         let two = [web("red"), listener("more", "TCP", 5000, "blue")];
         balancer.change("a pool and a listener added", &spec(&pools, &two)).await;

@@ -74,7 +74,8 @@ fn haproxy_killed_heals_and_the_other_replica_serves() {
             ("the other replica", at(&pods[1], 80, Speech::Http), Connections::Closed),
             ("the other replica", at(&pods[1], 80, Speech::Http), Connections::Kept),
             ("the other replica", at(&pods[1], 7000, Speech::Tcp), Connections::Kept),
-        ]);
+        ])
+        .await;
         for who in ["worker", "master"] {
             let pod = sandbox.api::<Pod>().get(&pods[0].name_any()).await.unwrap();
             let found = processes::of(&pod, "haproxy");
@@ -83,7 +84,7 @@ fn haproxy_killed_heals_and_the_other_replica_serves() {
             let worker = found.iter().find(|process| process.parent == master.id);
             let victim = if who == "worker" { worker.unwrap() } else { master };
             let service = balancer.service(80, Speech::Http).await;
-            let traffic = Traffic::start([("the Service", service, Connections::Closed)]);
+            let traffic = Traffic::start([("the Service", service, Connections::Closed)]).await;
             let killed = Instant::now();
             heals(sandbox, &balancer, &pods[0], "haproxy", victim).await;
             let tally = traffic.stop().await;
@@ -105,7 +106,7 @@ fn the_agent_killed_heals_and_nobody_notices() {
             ways.extend([Connections::Closed, Connections::Kept].map(|way| ("HTTP", target.clone(), way)));
         }
         ways.extend(pods.iter().map(|pod| ("TCP", at(pod, 7000, Speech::Tcp), Connections::Kept)));
-        let traffic = Traffic::start(ways);
+        let traffic = Traffic::start(ways).await;
         for pod in &pods {
             let agent = processes::of(pod, "agent").remove(0);
             heals(sandbox, &balancer, pod, "agent", &agent).await;
@@ -124,7 +125,7 @@ fn the_operator_killed_heals_and_nobody_notices() {
         let balancer = start(sandbox).await;
         let before = balancer.identities().await;
         let targets = balancer.targets(80, &Speech::Http).await;
-        let traffic = Traffic::start(targets.into_iter().map(|target| ("HTTP", target, Connections::Closed)));
+        let traffic = Traffic::start(targets.into_iter().map(|target| ("HTTP", target, Connections::Closed))).await;
         Cluster::disturb();
         let system: Api<Pod> = Api::namespaced(sandbox.cluster.client.clone(), SYSTEM);
         let operators = system.list(&ListParams::default().labels(OPERATOR_LABELS)).await.unwrap().items;

@@ -58,7 +58,8 @@ fn what_is_edited_or_deleted_by_hand_comes_back() {
         balancer.pool("app", 1, 1, LIVE).await;
         let before = balancer.identities().await;
         let pods = balancer.targets(80, &Speech::Http).await.split_off(1);
-        let traffic = Traffic::start(pods.into_iter().map(|target| ("each replica", target, Connections::Closed)));
+        let traffic =
+            Traffic::start(pods.into_iter().map(|target| ("each replica", target, Connections::Closed))).await;
 
         sandbox
             .edit::<Service>("web-lb", json!({ "spec": { "selector": { "fairway.dev/loadbalancer": "other" } } }))
@@ -112,7 +113,7 @@ fn deleting_a_load_balancer_removes_what_was_made_for_it_and_nothing_else() {
         let made = everything(sandbox).await;
         assert!(made.len() >= before.len() + 10, "{made:?}");
         let service = other.service(80, Speech::Http).await;
-        let traffic = Traffic::start([("the other load balancer", service, Connections::Closed)]);
+        let traffic = Traffic::start([("the other load balancer", service, Connections::Closed)]).await;
         sandbox.delete::<LoadBalancer>(&balancer.name).await;
         wait::until("all that was made for it to be gone", ENDED, async || {
             let now = everything(sandbox).await;

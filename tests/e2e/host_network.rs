@@ -49,7 +49,7 @@ fn nodes_answer_at_their_own_addresses_and_a_port_that_is_taken_changes_nothing(
             ways.push(("TCP", at(81, Speech::Tcp), Connections::Closed));
         }
         let before = balancer.identities().await;
-        let traffic = Traffic::start(ways);
+        let traffic = Traffic::start(ways).await;
 
         balancer.write(&spec(Some(listener("taken", "TCP", KUBELET, "app")))).await;
         let message = balancer.tells("Programmed", "False", "Refused").await;

@@ -12,7 +12,7 @@ use crate::{
     balancer::{Balancer, listener, service_pool, small},
     certificates::{self, Authority},
     sandbox::{self, Sandbox},
-    traffic::{Connections, Speech, Target, Traffic, sample},
+    traffic::{Connections, Speech, Target, Traffic, reachable, sample},
     wait::{self, POD, seen},
 };
 
@@ -70,6 +70,7 @@ fn the_samples_serve() {
             assert!(listed.contains(text), "{text} is not in what kubectl lists:\n{listed}");
         }
         for target in balancer.targets(80, &Speech::Http).await {
+            reachable(&target).await;
             let tally = sample(&target, 30).await;
             assert!(tally.failures.is_empty(), "{tally}");
             assert_eq!(tally.members.len(), 3, "the members that answered: {:?}", tally.members);
@@ -110,7 +111,7 @@ fn every_protocol_is_answered_by_the_service_and_by_each_replica() {
             }
         }
         targets.push(("HTTP", balancer.service(80, Speech::Http).await, Connections::Kept));
-        let traffic = Traffic::start(targets);
+        let traffic = Traffic::start(targets).await;
         wait::until("2000 requests", Duration::from_mins(1), async || {
             let requests = traffic.so_far().requests;
             seen(requests >= 2000, || format!("{requests} requests"))

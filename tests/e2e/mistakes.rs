@@ -45,14 +45,15 @@ fn certificates_that_cannot_be_used_are_told_of_and_the_last_good_one_serves_on(
         balancer.event("SecretNotFound").await;
         balancer.pool("app", 1, 1, POD).await;
         let plain = balancer.service(80, Speech::Http).await;
-        let first = Traffic::start([("HTTP", plain, Connections::Closed)]);
+        let first = Traffic::start([("HTTP", plain, Connections::Closed)]).await;
 
         // It is taken as soon as it is there.
         certificates::keep(sandbox, "shop", &good.pem, &good.key).await;
         balancer.programmed(LIVE).await;
         let speech = Speech::Https("shop.example.com".to_owned(), authority.trusted());
         let targets = balancer.targets(443, &speech).await;
-        let encrypted = Traffic::start(targets.iter().map(|target| ("HTTPS", target.clone(), Connections::Closed)));
+        let encrypted =
+            Traffic::start(targets.iter().map(|target| ("HTTPS", target.clone(), Connections::Closed))).await;
 
         encrypted.flows().await;
         for (what, certificate, key) in [
@@ -96,7 +97,7 @@ fn a_service_and_a_class_that_are_missing_are_told_of_and_what_served_serves_on(
         neighbour.pool("app", 2, 2, POD).await;
         let before = balancer.identities().await;
         let service = balancer.service(80, Speech::Http).await;
-        let traffic = Traffic::start([("HTTP", service, Connections::Closed)]);
+        let traffic = Traffic::start([("HTTP", service, Connections::Closed)]).await;
 
         // A Service that never was: another pool serves on.
         let mut missing = spec(&web, &[service_pool("app", "app"), service_pool("other", "nowhere")]);

@@ -42,7 +42,7 @@ fn pods_are_replaced_for_resources_and_image_without_a_failed_request() {
         balancer.pool("app", 2, 2, LIVE).await;
         let service = balancer.service(80, Speech::Http).await;
         let ways = [Connections::Closed, Connections::Kept, Connections::Idle];
-        let traffic = Traffic::start(ways.map(|way| ("HTTP", service.clone(), way)));
+        let traffic = Traffic::start(ways.map(|way| ("HTTP", service.clone(), way))).await;
 
         let mut changed = spec();
         changed["resources"]["limits"]["memory"] = json!("160Mi");
@@ -87,7 +87,7 @@ fn another_operator_changes_no_pod() {
         balancer.pool("app", 1, 1, LIVE).await;
         let before = balancer.identities().await;
         let target: Target = balancer.service(80, Speech::Http).await;
-        let traffic = Traffic::start([("HTTP", target, Connections::Closed)]);
+        let traffic = Traffic::start([("HTTP", target, Connections::Closed)]).await;
 
         Cluster::disturb();
         let deployments: Api<Deployment> = Api::namespaced(sandbox.cluster.client.clone(), SYSTEM);

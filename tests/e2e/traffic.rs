@@ -11,6 +11,7 @@ use std::{
 
 use rustls::ClientConfig;
 use tokio::{
+    net::TcpStream,
     sync::watch,
     task::JoinSet,
     time::{MissedTickBehavior, interval},
@@ -139,8 +140,12 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Clients for each of these; `who` names them in what is told of failures.
-    pub(crate) fn start<'a>(targets: impl IntoIterator<Item = (&'a str, Target, Connections)>) -> Self {
+    /// Clients for each of these, as soon as they can be reached; `who` names them in what is told of failures.
+    pub(crate) async fn start<'a>(targets: impl IntoIterator<Item = (&'a str, Target, Connections)>) -> Self {
+        let targets: Vec<_> = targets.into_iter().collect();
+        for (_, target, _) in &targets {
+            reachable(target).await;
+        }
         let (stop, stopped) = watch::channel(false);
         let tally = Arc::<Mutex<Tally>>::default();
         let mut clients = JoinSet::new();
@@ -207,6 +212,14 @@ impl Connections {
     pub(crate) fn pace(self) -> Duration {
         if self == Self::Idle { IDLE_PACE } else { PACE }
     }
+}
+
+/// Waits until a connection is accepted: a Service that was just made takes a moment to reach every node.
+pub(crate) async fn reachable(target: &Target) {
+    wait::until(&format!("{} to be reached", target.address), LIVE, async || {
+        TcpStream::connect(target.address).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
 }
 
 /// Asks some times, each over a connection of its own; how many answers came from each member.
