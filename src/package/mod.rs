@@ -5,8 +5,10 @@ mod rbac;
 
 use std::{fmt::Write, fs, io, path::Path};
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     agent,
@@ -47,8 +49,8 @@ type File = (&'static str, String);
 /// If a value can't be written as YAML.
 pub fn files() -> Result<Vec<File>, GenerateError> {
     Ok(vec![
-        yaml("config/crd/fairway.dev_loadbalancers.yaml", &[LoadBalancer::crd()])?,
-        yaml("config/crd/fairway.dev_loadbalancerclasses.yaml", &[LoadBalancerClass::crd()])?,
+        yaml("config/crd/fairway.dev_loadbalancers.yaml", &[definition(&LoadBalancer::crd())])?,
+        yaml("config/crd/fairway.dev_loadbalancerclasses.yaml", &[definition(&LoadBalancerClass::crd())])?,
         yaml("config/rbac/roles.yaml", &rbac::roles())?,
         ("docs/metrics.md", metrics_page()),
     ])
@@ -83,6 +85,26 @@ pub fn check(top: &Path) -> Result<(), GenerateError> {
         [path] => Err(GenerateError::Stale(format!("{path} is"))),
         paths => Err(GenerateError::Stale(format!("{} are", paths.join(", ")))),
     }
+}
+
+/// A CRD whose descriptions flow: `kubectl explain` breaks lines itself, and would keep those of the code.
+fn definition(definition: &CustomResourceDefinition) -> Value {
+    fn flow(value: &mut Value) {
+        match value {
+            Value::Object(object) => {
+                if let Some(Value::String(text)) = object.get_mut("description") {
+                    *text = text.replace('\n', " ");
+                }
+                object.values_mut().for_each(flow);
+            }
+            Value::Array(list) => list.iter_mut().for_each(flow),
+            _ => {}
+        }
+    }
+    // A typed value is always JSON.
+    let mut value = serde_json::to_value(definition).unwrap_or_default();
+    flow(&mut value);
+    value
 }
 
 fn yaml(path: &'static str, documents: &[impl Serialize]) -> Result<File, GenerateError> {
@@ -128,7 +150,19 @@ fn described(exposition: &str) -> Vec<(String, &str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::described;
+    use kube::CustomResourceExt;
+
+    use super::{definition, described};
+    use crate::api::LoadBalancer;
+
+    #[test]
+    fn a_description_has_no_line_ends_of_the_code() {
+        let value = definition(&LoadBalancer::crd());
+        let text =
+            value.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/className/description");
+        let text = text.and_then(|text| text.as_str()).expect("a description");
+        assert!(text.ends_with("Fairway's own defaults hold.") && !text.contains('\n'), "{text}");
+    }
 
     #[test]
     fn an_exposition_describes_itself() {
