@@ -1,17 +1,12 @@
 //! Certificates that are exchanged while HAProxy runs: seen by clients, without a reload; a bad one is refused
 //! and leaves nothing behind.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use fairway::{agent::protocol::Configuration, clients::haproxy::Socket};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName},
-};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use rustls::{RootCertStore, pki_types::CertificateDer};
 
-use crate::pod::Pod;
+use crate::{changes::shown_certificate, pod::Pod};
 
 struct Made {
     pem: String,
@@ -39,15 +34,7 @@ fn configuration(pod: &Pod, sequence: u64, pem: &str, key: &str) -> Configuratio
 pub(crate) async fn shown(pod: &Pod, roots: &[&CertificateDer<'static>]) -> CertificateDer<'static> {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(roots.iter().map(|root| (*root).clone()));
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(store)
-        .with_no_client_auth();
-    let stream = TcpStream::connect((pod.address, pod.spare_port)).await.expect("connected");
-    let name = ServerName::try_from("web.example").expect("a name");
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake");
-    stream.get_ref().1.peer_certificates().expect("certificates")[0].clone().into_owned()
+    shown_certificate(pod, &store).await
 }
 
 #[tokio::test]

@@ -141,7 +141,8 @@ async fn a_certificate_that_is_replaced_is_shown_to_clients() {
     }
 }
 
-async fn shown_certificate(pod: &Pod, roots: &RootCertStore) -> CertificateDer<'static> {
+/// The certificate that a client is shown.
+pub(crate) async fn shown_certificate(pod: &Pod, roots: &RootCertStore) -> CertificateDer<'static> {
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")

@@ -26,7 +26,7 @@ use tokio_rustls::TlsConnector;
 use crate::traffic::{Connections, Speech, Target};
 
 /// How long an answer may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// For messages that nobody else sends.
 static MESSAGES: AtomicU64 = AtomicU64::new(0);

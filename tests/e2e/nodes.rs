@@ -13,7 +13,6 @@ use serde_json::json;
 use crate::{
     application::{Application, address},
     balancer::{Balancer, listener, service_pool, small},
-    client::PATIENCE,
     cluster::{Cluster, cluster, tell},
     sandbox,
     traffic::{Connections, Speech, Target, Traffic},
@@ -78,8 +77,7 @@ fn a_lost_node_heals() {
             let tally = traffic.stop().await;
             tell(&format!("{lost} lost, {who}: {tally}"));
             // A rare one is left: nodes remember for a while where a connection from the same port went.
-            // What began within the bound is given up a patience later.
-            let late = tally.since(begun + HARM + PATIENCE).len();
+            let late = tally.since(begun + HARM).len();
             assert!(late < 3, "{who} was harmed for too long: {tally}");
             let answered = tally.requests - u64::try_from(tally.failures.len()).unwrap();
             assert!(answered > 100, "{who} answered hardly anything: {tally}");

@@ -64,6 +64,7 @@ pub(crate) enum Connections {
 /// A request that was not answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
+    /// When the request began, however long it was waited for.
     pub(crate) at: Instant,
     pub(crate) who: String,
     pub(crate) reason: String,
@@ -85,7 +86,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// The failures after a moment.
+    /// The failures of requests that began after a moment.
     pub(crate) fn since(&self, moment: Instant) -> Vec<&Failure> {
         self.failures.iter().filter(|failure| failure.at > moment).collect()
     }
@@ -106,7 +107,7 @@ impl Tally {
                     *self.certificates.entry(certificate).or_default() += 1;
                 }
             }
-            Err(reason) => self.failures.push(Failure { at: Instant::now(), who: who.to_owned(), reason }),
+            Err(reason) => self.failures.push(Failure { at, who: who.to_owned(), reason }),
         }
     }
 }
