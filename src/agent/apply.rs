@@ -280,7 +280,7 @@ impl Applier {
             return Ok(());
         }
         self.files.switch_to(found)?;
-        if !runs(self.worker.marker().await.ok().flatten()) && self.reload().await.is_ok() {
+        if !runs(self.worker.marker().await.ok().flatten()) && self.reload(found).await.is_ok() {
             // Proof or not: the next look tells what runs.
             let _ = self.wait_for_proof(found).await;
         }

@@ -8,6 +8,7 @@ use super::{
     PodError, asked_to_end,
     choice::{self, Known, Origin},
     files::{self, Files, PROCESS_FILE, Record},
+    health,
     judge::{self, Judge, Unfit},
     listeners,
     options::PodOptions,
@@ -43,7 +44,11 @@ pub async fn run(options: &PodOptions) -> Result<(), PodError> {
             () = tokio::time::sleep(pause) => {}
         }
     };
-    files.switch_to(&chosen).map_err(PodError::path("write", &options.run_directory))?;
+    // What was known of members' health is old by now.
+    files
+        .set_health(health::NOTHING)
+        .and_then(|()| files.switch_to(&chosen))
+        .map_err(PodError::path("write", &options.run_directory))?;
     info!(hash = chosen.hash, sequence = chosen.sequence, "starting HAProxy");
     let error = std::process::Command::new(&options.haproxy)
         .arg("-W")

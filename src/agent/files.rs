@@ -6,6 +6,7 @@
 //!   current -> configurations/<hash>     what HAProxy loads at its next reload
 //!   configurations/<hash>/               the configuration's files, and process.cfg
 //!   proven.json offered.json attempted.json loaded.json refused.json
+//!   health                               what a new worker is told of members' health
 //!   master.sock worker.sock
 //! ```
 
@@ -76,6 +77,22 @@ impl Files {
     #[must_use]
     pub fn worker_socket(&self) -> PathBuf {
         self.root.join("worker.sock")
+    }
+
+    /// The server state file, which a worker reads as it starts.
+    #[must_use]
+    pub fn health(&self) -> PathBuf {
+        self.root.join("health")
+    }
+
+    /// Writes [`Self::health`].
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_health(&self, state: &str) -> io::Result<()> {
+        let staged = self.root.join(format!("health-{}", self.writer));
+        write_private(&staged, state.as_bytes())?;
+        fs::rename(staged, self.health())
     }
 
     /// A file of the current configuration.
@@ -200,8 +217,17 @@ impl Files {
     /// The text of a configuration's main and process files; empty when it is gone.
     #[must_use]
     pub fn text(&self, hash: &str) -> String {
-        let read = |file| fs::read_to_string(self.directory(hash).join(file)).unwrap_or_default();
-        format!("{}\n{}", read(PROCESS_FILE), read(MAIN_FILE))
+        format!("{}\n{}", self.read_text(hash, PROCESS_FILE), self.main_text(hash))
+    }
+
+    /// The text of a configuration's main file; empty when it is gone.
+    #[must_use]
+    pub fn main_text(&self, hash: &str) -> String {
+        self.read_text(hash, MAIN_FILE)
+    }
+
+    fn read_text(&self, hash: &str, file: &str) -> String {
+        fs::read_to_string(self.directory(hash).join(file)).unwrap_or_default()
     }
 
     fn read<T: DeserializeOwned>(&self, file: &str) -> Option<T> {

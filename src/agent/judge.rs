@@ -96,6 +96,7 @@ impl Judge {
         let process = Process {
             hash: &configuration.hash(),
             worker_socket: &self.files.worker_socket(),
+            health: &self.files.health(),
             cpu_millis: self.cpu_millis,
             memory_bytes: self.memory_bytes,
             health_port: self.health_port,

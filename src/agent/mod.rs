@@ -10,7 +10,7 @@
 //!
 //! | pure | I/O |
 //! |---|---|
-//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`layout`], [`change`], [`certificate`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
+//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`layout`], [`change`], [`certificate`], [`health`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
 
 pub mod apply;
 pub mod boot;
@@ -19,6 +19,7 @@ pub mod change;
 pub mod choice;
 pub mod drain;
 pub mod files;
+pub mod health;
 pub mod install;
 pub mod judge;
 pub mod layout;

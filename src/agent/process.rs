@@ -12,6 +12,8 @@ pub struct Process<'a> {
     pub hash: &'a str,
     /// The worker's own socket.
     pub worker_socket: &'a Path,
+    /// The server state file.
+    pub health: &'a Path,
     /// The CPU limit, in thousandths of a core.
     pub cpu_millis: u32,
     /// The memory limit, in bytes.
@@ -52,6 +54,8 @@ impl Process<'_> {
         line(format_args!("setenv {LOADED} {}", self.hash));
         line(format_args!("set-var {MARKER} str({})", self.hash));
         line(format_args!("stats socket {} mode 600 level admin", self.worker_socket.display()));
+        // Backends read it where the configuration says `load-server-state-from-file global`.
+        line(format_args!("server-state-file {}", self.health.display()));
         line(format_args!("nbthread {}", self.cpu_millis.div_ceil(1_000).max(1)));
         // Without an explicit maxconn HAProxy derives it from this and from the container's own limit of
         // descriptors; an explicit one that the limit cannot hold would keep it from starting.
@@ -119,6 +123,7 @@ mod tests {
         Process {
             hash: "0123abcd",
             worker_socket: Path::new("/run/fairway/worker.sock"),
+            health: Path::new("/run/fairway/health"),
             cpu_millis: 1_500,
             memory_bytes: 1 << 30,
             health_port: 9102,

@@ -5,6 +5,7 @@ mod certificates;
 mod changes;
 mod draining;
 mod healing;
+mod health;
 mod latency;
 mod loss;
 mod pod;

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, fs, process::Command};
 
-/// What the agent adds: the directory, and a port that is always there.
+/// What the agent adds: the directory, members' health, and a port that is always there.
 const PROCESS: &str = "global
     default-path config
+    server-state-file health
 frontend fairway-health
     mode http
     bind :9102
@@ -23,6 +24,7 @@ fn judged(files: &BTreeMap<String, String>) -> (bool, String) {
         fs::write(folder.path().join(name), content).unwrap();
     }
     fs::write(folder.path().join("process.cfg"), PROCESS).unwrap();
+    fs::write(folder.path().join("health"), "1\n").unwrap();
     let output = Command::new("haproxy")
         .args(["-c", "-f", "process.cfg", "-f", "haproxy.cfg"])
         .current_dir(folder.path())

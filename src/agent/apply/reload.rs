@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Applier, LONGEST_LOOK, MASTER_PATIENCE, OLD_WORKER_GRACE, SHORTEST_LOOK, SOCKET_PATIENCE, Setback};
 use crate::{
-    agent::{files::Record, process, protocol::Proven},
+    agent::{files::Record, health, process, protocol::Proven},
     clients::haproxy::ReloadAnswer,
 };
 
@@ -35,14 +35,15 @@ impl Applier {
 
     pub(super) async fn switch(&mut self, wanted: &Proven) -> Result<(), Setback> {
         self.files.switch_to(wanted)?;
-        if let ReloadAnswer::Failure(log) = self.reload().await? {
+        if let ReloadAnswer::Failure(log) = self.reload(wanted).await? {
             return Err(Setback::Refused(self.judge.clean(&log)));
         }
         self.wait_for_proof(wanted).await
     }
 
     /// Sends `reload`, which the master takes only when it is done with the one before.
-    pub(super) async fn reload(&mut self) -> Result<ReloadAnswer, Setback> {
+    pub(super) async fn reload(&mut self, wanted: &Proven) -> Result<ReloadAnswer, Setback> {
+        self.carry_health_over(wanted).await?;
         let deadline = Instant::now() + MASTER_PATIENCE;
         loop {
             let answer = match self.reloader.reload().await {
@@ -61,6 +62,19 @@ impl Applier {
                 Err(_) => sleep(SHORTEST_LOOK).await,
             }
         }
+    }
+
+    /// Tells the worker to come what the current one knows of members' health.
+    async fn carry_health_over(&self, wanted: &Proven) -> io::Result<()> {
+        let (marker, state) = (self.worker.marker().await, self.statistics.ask("show servers state").await);
+        let text = match (marker, state) {
+            (Ok(Some(running)), Ok(state)) => {
+                health::carried_over(&state, &self.files.main_text(&running), &self.files.main_text(&wanted.hash))
+            }
+            // A worker that can't be asked has nothing to tell.
+            _ => health::NOTHING.to_owned(),
+        };
+        self.files.set_health(&text)
     }
 
     /// Reads the marker until it is the wanted one, each time on a new connection. The master answers

@@ -16,6 +16,7 @@ macro_rules! line {
 mod backend;
 mod frontend;
 
+/// Where the state file is, and whether there is one, is the agent's to say.
 const DEFAULTS: &str = "\
 defaults
     mode http
@@ -29,6 +30,7 @@ defaults
     timeout connect 5s
     timeout server 50s
     timeout tunnel 1h
+    load-server-state-from-file global
 ";
 
 /// What tables know goes from an old worker to a new one through a socket that only their pod sees. A worker
