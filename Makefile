@@ -28,9 +28,10 @@ binary: ## The static program that goes into the image
 .PHONY: test test-pure test-api test-e2e
 test: lint test-pure test-api test-e2e ## Every tier of tests, from the fastest to the slowest
 
-test-pure: ## Tests that need no cluster (HAProxy itself is the judge of configurations)
+test-pure: ## Tests that need no cluster (HAProxy itself is the judge of configurations, in two versions)
 	tests/support/packages haproxy
 	cargo test --locked --lib --bins --test engine --test agent --test plan
+	PATH="$$(tests/support/haproxy-3.0):$$PATH" cargo test --locked --test agent --test plan
 
 test-api: ## Tests on a real etcd and kube-apiserver alone
 	cargo test --locked --test api -- --test-threads 2

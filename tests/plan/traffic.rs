@@ -65,9 +65,9 @@ impl Haproxy {
         kill(Pid::from_raw(i32::try_from(self.process.id()).unwrap()), signal).unwrap();
     }
 
-    /// Ends it; what it has logged.
+    /// Ends it once it has finished what it has; what it has logged.
     fn end(mut self) -> String {
-        self.signal(Signal::SIGTERM);
+        self.signal(Signal::SIGUSR1);
         let mut text = String::new();
         self.process.stdout.take().unwrap().read_to_string(&mut text).unwrap();
         text
