@@ -33,8 +33,8 @@ defaults
     load-server-state-from-file global
 ";
 
-/// What tables know goes from an old worker to a new one through a socket that only their pod sees. A worker
-/// that has run for less than five seconds does not tell (HAProxy's `PEER_RESYNC_TIMEOUT`).
+/// What tables know goes from an old worker to a new one through a socket that only their pod sees. A worker that
+/// found nobody to learn from does not tell for ten seconds (twice HAProxy's `PEER_RESYNC_TIMEOUT`).
 const TABLES: &str = "\
 global
     localpeer local
