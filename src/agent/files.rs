@@ -210,8 +210,12 @@ impl Files {
 
     fn write<T: Serialize>(&self, file: &str, value: Option<&T>) -> io::Result<()> {
         let Some(value) = value else { return remove(&self.root.join(file)) };
+        let value = serde_json::to_vec(value)?;
+        if fs::read(self.root.join(file)).is_ok_and(|found| found == value) {
+            return Ok(());
+        }
         let staged = self.root.join(format!("{file}-{}", self.writer));
-        write_private(&staged, &serde_json::to_vec(value)?)?;
+        write_private(&staged, &value)?;
         fs::rename(staged, self.root.join(file))
     }
 }

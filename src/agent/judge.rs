@@ -17,7 +17,7 @@ use super::{
     layout, message,
     options::PodOptions,
     process::Process,
-    protocol::{Configuration, MAIN_FILE},
+    protocol::{Configuration, MAIN_FILE, Proven},
     validation,
 };
 
@@ -69,10 +69,10 @@ impl Judge {
     ///
     /// # Errors
     /// Why it is not there now.
-    pub async fn prepare(&self, configuration: &Configuration) -> Result<(), Unfit> {
-        self.stage(configuration)?;
+    pub async fn prepare(&self, configuration: &Configuration, named: &Proven) -> Result<(), Unfit> {
+        self.stage(configuration, &named.hash)?;
         self.check(&self.files.staging()).await?;
-        Ok(self.files.accept_staged(&configuration.hash())?)
+        Ok(self.files.accept_staged(&named.hash)?)
     }
 
     /// Writes a configuration into its directory, unchecked: it differs from one that was checked by no more
@@ -80,13 +80,13 @@ impl Judge {
     ///
     /// # Errors
     /// Why it is not there now.
-    pub fn adopt(&self, configuration: &Configuration) -> Result<(), Unfit> {
-        self.stage(configuration)?;
-        Ok(self.files.accept_staged(&configuration.hash())?)
+    pub fn adopt(&self, configuration: &Configuration, named: &Proven) -> Result<(), Unfit> {
+        self.stage(configuration, &named.hash)?;
+        Ok(self.files.accept_staged(&named.hash)?)
     }
 
     /// With spare slots, for which a part of the memory is kept.
-    fn stage(&self, configuration: &Configuration) -> Result<(), Unfit> {
+    fn stage(&self, configuration: &Configuration, hash: &str) -> Result<(), Unfit> {
         validation::validate(configuration)?;
         let most = self.memory_bytes / SPARES_SHARE / layout::SPARE_BYTES;
         let mut laid_out = configuration.clone();
@@ -94,7 +94,7 @@ impl Judge {
             *main_file = layout::with_spares(main_file, usize::try_from(most).unwrap_or(usize::MAX));
         }
         let process = Process {
-            hash: &configuration.hash(),
+            hash,
             worker_socket: &self.files.worker_socket(),
             cpu_millis: self.cpu_millis,
             memory_bytes: self.memory_bytes,

@@ -158,7 +158,8 @@ async fn take_configuration(State(shared): State<Arc<Shared>>, Json(configuratio
         Ok(Outcome::NotRunning) => (StatusCode::SERVICE_UNAVAILABLE, report()).into_response(),
         Ok(Outcome::Invalid(invalid)) => (StatusCode::BAD_REQUEST, invalid.to_string()).into_response(),
         Ok(Outcome::Failed(message)) => (StatusCode::INTERNAL_SERVER_ERROR, message).into_response(),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the agent is ending").into_response(),
+        // One that is held back waits on and is not answered before it is something else.
+        Ok(Outcome::HeldBack) | Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the agent is ending").into_response(),
     }
 }
 
