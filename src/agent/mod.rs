@@ -10,7 +10,7 @@
 //!
 //! | pure | I/O |
 //! |---|---|
-//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`layout`], [`change`], [`certificate`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
+//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`layout`], [`change`], [`certificate`], [`kept`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
 
 pub mod apply;
 pub mod boot;
@@ -21,6 +21,7 @@ pub mod drain;
 pub mod files;
 pub mod install;
 pub mod judge;
+pub mod kept;
 pub mod layout;
 pub mod listeners;
 pub mod message;

@@ -15,7 +15,10 @@ use std::{
 };
 
 use fairway::{
-    agent::protocol::{Configuration, MAIN_FILE, Report, agent_name},
+    agent::{
+        kept,
+        protocol::{Configuration, MAIN_FILE, Report, agent_name},
+    },
     authority::{AuthorityHandle, AuthoritySet},
     clients::{
         agent::AgentClient,
@@ -156,9 +159,9 @@ impl Pod {
     }
 
     pub(crate) fn mount_configuration(&self, configuration: &Configuration) {
-        let files = configuration.files.iter().map(|(name, content)| (name.clone(), content.clone().into_bytes()));
-        let sequence = ("sequence".to_owned(), configuration.sequence.to_string().into_bytes());
-        self.mount("configuration", &files.chain([sequence]).collect());
+        let data = kept::write(configuration).expect("it can be kept");
+        let data = data.into_iter().map(|(name, content)| (name.to_owned(), content.into_owned()));
+        self.mount("configuration", &data.collect());
     }
 
     /// Exchanges what is mounted as the kubelet does: a new directory, and `..data` turned to it.
@@ -295,6 +298,7 @@ impl Container {
     }
 
     /// Its id.
+    #[allow(dead_code, reason = "benches look at what it uses")]
     pub(crate) fn process(&self) -> u32 {
         self.process.load(Ordering::Relaxed)
     }

@@ -80,7 +80,7 @@ impl Applier {
         let reason = if commands.iter().any(is_certificate) { "Certificates" } else { "Servers" };
         self.changes.get_or_create(&ChangeLabels { kind: "runtime", reason }).inc();
         // What HAProxy would start with, before it runs it.
-        self.judge.adopt(configuration, wanted).map_err(failed)?;
+        self.judge.adopt(configuration, wanted, next.layout()).map_err(failed)?;
         self.carry_out(&commands).await?;
         let told = self.told(&touched).await?;
         let hashes = (known.hashes.0, wanted.hash.clone());
