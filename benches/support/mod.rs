@@ -1,11 +1,24 @@
 //! What the benches share: times, how they are told, and tables. Every row stands next to the floor that the
 //! machine allowed in the same run, so that it holds on a noisy one.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)]
+
+pub(crate) mod client;
+pub(crate) mod haproxy;
 
 use std::{
     hint::black_box,
     time::{Duration, Instant},
 };
+
+use fairway::{
+    agent::protocol::Configuration,
+    api::LoadBalancer,
+    loadbalancer::{
+        plan::{self, objects::read_configuration},
+        world::{Identity, World},
+    },
+};
+use jiff::Timestamp;
 
 /// What was measured, once a round.
 #[derive(Debug, Default)]
@@ -29,6 +42,14 @@ impl Times {
         let value = act.await;
         self.add(start.elapsed());
         value
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The time that so many of a hundred don't exceed.
@@ -70,4 +91,15 @@ pub(crate) fn row(cells: &[String]) {
 /// The ratio of two medians.
 pub(crate) fn ratio(one: &Times, other: &Times) -> String {
     format!("{:.2}", one.median().as_secs_f64() / other.median().as_secs_f64())
+}
+
+/// What a load balancer becomes, in a world that has only what its agents need.
+pub(crate) fn rendered(resource: &LoadBalancer) -> Configuration {
+    let plan = plan::plan(resource, &world(), Timestamp::UNIX_EPOCH);
+    let secret = plan.objects.iter().find(|object| object.types.as_ref().unwrap().kind == "Secret").unwrap();
+    read_configuration(&serde_json::from_value(secret.data["data"].clone()).unwrap()).unwrap()
+}
+
+pub(crate) fn world() -> World {
+    World { identity: Some(Identity { renew: None }), ..World::default() }
 }
