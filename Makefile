@@ -60,4 +60,6 @@ deny: ## Licences and sources of dependencies, and what must not be among them (
 .PHONY: bench
 bench: ## Measure, next to the floor that the machine allows
 	tests/support/packages haproxy
-	$(STATIC) cargo bench --locked --target $(TARGET) --bench plan --bench change
+	@# In memory, as in a pod.
+	TMPDIR=/dev/shm $(STATIC) cargo bench --locked --target $(TARGET) --bench plan --bench change --bench certificate \
+		--bench handwritten --bench loss

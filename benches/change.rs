@@ -1,30 +1,40 @@
 //! How long a change takes from the operator's call over mutual TLS to the proof: of a member while HAProxy runs,
-//! and by a reload, in turn and in one run, next to the floor of a mere report over the same connection and of
-//! one command on HAProxy's socket.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, dead_code)]
+//! and by a reload, next to the floor of a mere report over the same connection and of one command on HAProxy's
+//! socket. And what the agent costs while nothing changes.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, dead_code)]
 
 #[path = "../tests/agent/pod.rs"]
 mod pod;
+mod support;
 
-use std::{
-    fmt::Write,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write, fs, time::Duration};
 
 use fairway::{agent::protocol::Configuration, clients::haproxy::Socket};
 
 use pod::Pod;
+use support::{LEGEND, Times, head, ratio, row};
 
-const ROUNDS: u64 = 40;
+/// Changes of a member, and reloads.
+const CHANGES: u64 = 200;
+const RELOADS: u64 = 20;
+/// How long the agent is watched while nothing changes.
+const REST: Duration = Duration::from_secs(10);
+/// Of the kernel's counts of CPU time (`USER_HZ`), in milliseconds.
+const TICK: u64 = 10;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    println!("Median / 99th percentile in ms, of {ROUNDS} rounds.\n");
-    println!("| pools × members | report | socket command | member change | reload | reload / change | reloads |");
-    println!("|---|---|---|---|---|---|---|");
-    for (pools, members) in [(1, 4), (10, 64), (100, 10)] {
-        row(pools, members).await;
+    println!("Changes. {LEGEND} {CHANGES} changes of a member and {RELOADS} reloads, each in turn with the floors.\n");
+    head(&["pools × members", "report", "socket command", "member change", "reload", "reload / change", "reloads"]);
+    let mut rest = vec![];
+    for shape in [(1, 4), (10, 64), (100, 10)] {
+        let pod = changes(shape).await;
+        rest.push(at_rest(shape, pod).await);
     }
+    println!("\nThe agent at rest, over {REST:?}; it looks every two seconds.\n");
+    head(&["pools × members", "memory now", "memory at most", "CPU of one core"]);
+    rest.iter().for_each(|cells| row(cells));
+    println!();
 }
 
 /// The first pool has one member more in every other configuration; `timeout` needs a reload.
@@ -42,43 +52,54 @@ fn configuration(pod: &Pod, sequence: u64, (pools, members): (u8, u8), timeout: 
     pod.configuration(sequence, &rest)
 }
 
-async fn row(pools: u8, members: u8) {
-    let pod = Pod::running().await;
-    let shape = (pools, members);
+async fn changes(shape: (u8, u8)) -> Pod {
+    let mut pod = Pod::new();
+    pod.look = "2";
+    let pod = pod.run().await;
     pod.push(&configuration(&pod, 2, shape, 30)).await.unwrap();
     let worker = Socket::new(&pod.path("run/worker.sock"), Duration::from_secs(5));
-    let (mut report, mut command, mut change, mut reload) = (vec![], vec![], vec![], vec![]);
+    let [mut report, mut command, mut change, mut reload] = [(); 4].map(|()| Times::default());
     let before = pod.report().await.reloads;
-    for round in 0..ROUNDS {
-        let start = Instant::now();
-        pod.report().await;
-        report.push(start.elapsed());
-        let start = Instant::now();
-        worker.ask("set server pool0/127.9.0.0:9 weight 100").await.unwrap();
-        command.push(start.elapsed());
-        // A member more at run time; by the reload it is gone again, and the slots are as they were.
-        let wanted = configuration(&pod, 3 + 2 * round, shape, 30 + round);
-        let start = Instant::now();
-        pod.push(&wanted).await.unwrap();
-        change.push(start.elapsed());
-        let wanted = configuration(&pod, 4 + 2 * round, shape, 31 + round);
-        let start = Instant::now();
-        pod.push(&wanted).await.unwrap();
-        reload.push(start.elapsed());
+    for sequence in 3..3 + CHANGES {
+        report.wait(pod.report()).await;
+        command.wait(worker.ask("set server pool0/127.9.0.0:9 weight 100")).await.unwrap();
+        let wanted = configuration(&pod, sequence, shape, 30);
+        change.wait(pod.push(&wanted)).await.unwrap();
+    }
+    assert_eq!(pod.report().await.reloads, before, "no change of a member is a reload");
+    for round in 1..=RELOADS {
+        let wanted = configuration(&pod, 2 + CHANGES + round, shape, 30 + round);
+        reload.wait(pod.push(&wanted)).await.unwrap();
     }
     let reloads = pod.report().await.reloads - before;
-    assert_eq!(reloads, ROUNDS, "each second change alone is a reload");
-    let ratio = at(&mut reload, 50).as_secs_f64() / at(&mut change, 50).as_secs_f64();
-    let [report, command, change, reload] = [report, command, change, reload].map(spread);
-    println!("| {pools} × {members} | {report} | {command} | {change} | {reload} | {ratio:.1} | {reloads} |");
+    assert_eq!(reloads, RELOADS);
+    let ratio = ratio(&reload, &change);
+    let [report, command, change, reload] = [report, command, change, reload].map(|times| times.cell());
+    row(&[name(shape), report, command, change, reload, ratio, reloads.to_string()]);
+    pod
 }
 
-fn at(times: &mut [Duration], percent: usize) -> Duration {
-    times.sort();
-    times[(times.len() * percent / 100).min(times.len() - 1)]
+fn name((pools, members): (u8, u8)) -> String {
+    format!("{pools} × {members}")
 }
 
-fn spread(mut times: Vec<Duration>) -> String {
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
-    format!("{:.2} / {:.2}", milliseconds(at(&mut times, 50)), milliseconds(at(&mut times, 99)))
+async fn at_rest(shape: (u8, u8), pod: Pod) -> [String; 4] {
+    let process = format!("/proc/{}", pod.agent.process());
+    let used = || -> u64 {
+        let stat = fs::read_to_string(format!("{process}/stat")).unwrap();
+        // After the program's name: the state is the third field, the times are the 14th and 15th.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
+        fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    };
+    let before = used();
+    tokio::time::sleep(REST).await;
+    let milliseconds = (used() - before) * TICK;
+    let status = fs::read_to_string(format!("{process}/status")).unwrap();
+    let memory = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        format!("{:.1} MiB", kilobytes / 1024.0)
+    };
+    let share = f64::from(u32::try_from(milliseconds).unwrap()) / 10.0 / REST.as_secs_f64();
+    [name(shape), memory("VmRSS:"), memory("VmHWM:"), format!("{share:.1} %")]
 }

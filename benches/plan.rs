@@ -1,65 +1,137 @@
-//! How long planning and rendering take, next to what HAProxy takes to check the same file: side by side in
-//! one run, so that the ratio holds on a noisy machine.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+//! How long planning and rendering take, next to what HAProxy takes to check the same file: in turn and in one
+//! run, so that the ratio holds on a noisy machine. All of it is done by one thread.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, dead_code)]
 
-use std::{
-    fs,
-    hint::black_box,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+mod support;
+
+use std::{fs, path::Path, process::Command};
 
 use fairway::{
-    agent::protocol::{Configuration, MAIN_FILE, Proven, Report},
+    agent::{
+        change::{Change, Situation, Version, plan_change, touched},
+        layout::with_spares,
+        protocol::{Configuration, MAIN_FILE, Proven, Report},
+    },
     api::{ConfigurationStatus, LoadBalancer},
+    clients::haproxy::{Slot, Slots},
     loadbalancer::{
-        plan::{self, objects::read_configuration},
-        world::{Identity, Replica, World},
+        config::{Backend, BackendSettings, Balance, HaproxyConfig, Mode, Server, render},
+        plan,
+        world::{Replica, World},
     },
 };
 use jiff::Timestamp;
 use serde_json::json;
 
+use support::{LEGEND, Times, head, ratio, rendered, row, world};
+
 const ROUNDS: usize = 21;
+const BACKENDS: usize = 10_000;
+/// Of each of them.
+const SERVERS: u16 = 4;
 
 fn main() {
-    println!("Median (least to most) of {ROUNDS} rounds, each measured in turn with the others.\n");
-    println!(
-        "| load balancer | configuration | plan from nothing | plan one member change | `haproxy -c` | change / check |"
-    );
-    println!("|---|---|---|---|---|---|");
+    println!("Planning. {LEGEND} {ROUNDS} rounds.\n");
+    head(&["load balancer", "configuration", "from nothing", "one member changes", "`haproxy -c`", "change / check"]);
     for pools in [1, 10, 100] {
-        row(pools);
+        load_balancers(pools);
     }
+    println!("\nRendering, and the agent's plan of one member's change.\n");
+    head(&["backends × servers", "configuration", "render", "one member changes", "`haproxy -c`", "render / check"]);
+    backends();
+    println!();
 }
 
 /// A load balancer of this many pools of 64 members, each behind a listener of its own.
-fn row(pools: usize) {
+fn load_balancers(pools: usize) {
     let mut resource = load_balancer(pools);
-    let mut world = World { identity: Some(Identity { renew: None }), ..World::default() };
-    let configuration = configuration(&resource, &world);
-    settle(&mut resource, &mut world, &configuration);
+    let mut settled = world();
+    let configuration = rendered(&resource);
+    settle(&mut resource, &mut settled, &configuration);
     let mut changed = resource.clone();
     changed.spec.pools[0].members[0].weight = 7;
 
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(MAIN_FILE), &configuration.files[MAIN_FILE]).unwrap();
-    let (mut whole, mut change, mut check) = (vec![], vec![], vec![]);
-    let fresh = World { identity: Some(Identity { renew: None }), ..World::default() };
+    let [mut whole, mut change, mut check] = [(); 3].map(|()| Times::default());
+    let fresh = world();
     for _ in 0..ROUNDS {
-        whole.push(timed(|| plan::plan(&resource, &fresh, Timestamp::UNIX_EPOCH)));
-        change.push(timed(|| plan::plan(&changed, &world, Timestamp::UNIX_EPOCH)));
-        check.push(timed(|| checked(folder.path())));
+        whole.time(|| plan::plan(&resource, &fresh, Timestamp::UNIX_EPOCH));
+        change.time(|| plan::plan(&changed, &settled, Timestamp::UNIX_EPOCH));
+        check.time(|| checked(folder.path()));
     }
-    let ratio = median(&mut change).as_secs_f64() / median(&mut check).as_secs_f64();
-    println!(
-        "| {pools} × 64 members | {} kB | {} | {} | {} | {ratio:.3} |",
-        configuration.files[MAIN_FILE].len() / 1000,
-        spread(&mut whole),
-        spread(&mut change),
-        spread(&mut check),
-    );
+    let ratio = ratio(&change, &check);
+    let [whole, change, check] = [whole, change, check].map(|times| times.cell());
+    let size = configuration.files[MAIN_FILE].len();
+    row(&[format!("{pools} × 64 members"), kilobytes(size), whole, change, check, ratio]);
+}
+
+fn kilobytes(size: usize) -> String {
+    format!("{} kB", size / 1000)
+}
+
+/// More than one load balancer may have: what the parts of the way cost, far beyond its bounds.
+fn backends() {
+    let mut config = HaproxyConfig { frontends: vec![], backends: (0..BACKENDS).map(backend).collect() };
+    let running = render(&config);
+    let folder = tempfile::tempdir().unwrap();
+    // HAProxy refuses to run without anything to listen on.
+    let listens = "frontend web\n    bind 127.0.0.1:0\n    default_backend pool0.http\n";
+    fs::write(folder.path().join(MAIN_FILE), format!("{running}\n{listens}")).unwrap();
+    config.backends[0].servers[0].weight = 7;
+    let wanted = render(&config);
+    let read = |text: String| Version::read([(MAIN_FILE.to_owned(), text)].into()).unwrap();
+    let loaded = read(with_spares(&running, usize::MAX));
+    let (running, size) = (read(running), wanted.len());
+    let slots = slots(&loaded, "pool0.http");
+    let [mut rendering, mut change, mut check] = [(); 3].map(|()| Times::default());
+    for _ in 0..ROUNDS {
+        rendering.time(|| render(&config));
+        change.time(|| {
+            let wanted = read(wanted.clone());
+            assert_eq!(touched(&loaded, &running, &wanted).unwrap().len(), 1);
+            let change = plan_change(Situation { loaded: &loaded, running: &running, slots: &slots }, &wanted);
+            assert!(matches!(change, Change::Commands(commands) if commands.len() == 1));
+        });
+        check.time(|| checked(folder.path()));
+    }
+    let ratio = ratio(&rendering, &check);
+    let [rendering, change, check] = [rendering, change, check].map(|times| times.cell());
+    row(&[format!("{BACKENDS} × {SERVERS}"), kilobytes(size), rendering, change, check, ratio]);
+}
+
+fn backend(number: usize) -> Backend {
+    let [.., high, low] = number.to_be_bytes();
+    let server = |member: u16| Server::new(None, [10, 0, high, low].into(), 8000 + member, 100);
+    let settings = BackendSettings {
+        balance: Balance::RoundRobin,
+        check: None,
+        persistence: None,
+        tls: None,
+        send_proxy: None,
+        slow_start: None,
+        connect_timeout: 5,
+        server_timeout: 50,
+    };
+    Backend {
+        name: format!("pool{number}.http"),
+        mode: Mode::Http,
+        settings,
+        servers: (0..SERVERS).map(server).collect(),
+    }
+}
+
+/// As the worker tells them once it has loaded its configuration.
+fn slots(loaded: &Version, backend: &str) -> Slots {
+    let servers = loaded.backend(backend).unwrap().servers.iter().map(|server| Slot {
+        name: server.name.clone(),
+        address: Some(server.address),
+        maintenance: !server.enabled,
+        drained: false,
+        weight: server.weight,
+        busy: false,
+    });
+    [(backend.to_owned(), servers.collect())].into()
 }
 
 fn load_balancer(pools: usize) -> LoadBalancer {
@@ -75,12 +147,6 @@ fn load_balancer(pools: usize) -> LoadBalancer {
         })).collect::<Vec<_>>(),
     });
     LoadBalancer::new("bench", serde_json::from_value(spec).unwrap())
-}
-
-fn configuration(resource: &LoadBalancer, world: &World) -> Configuration {
-    let plan = plan::plan(resource, world, Timestamp::UNIX_EPOCH);
-    let secret = plan.objects.iter().find(|object| object.types.as_ref().unwrap().kind == "Secret").unwrap();
-    read_configuration(&serde_json::from_value(secret.data["data"].clone()).unwrap()).unwrap()
 }
 
 /// Two replicas that have proven the configuration.
@@ -101,26 +167,4 @@ fn settle(resource: &mut LoadBalancer, world: &mut World, configuration: &Config
 fn checked(folder: &Path) {
     let output = Command::new("haproxy").args(["-c", "-f", MAIN_FILE]).current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn timed<T>(act: impl FnOnce() -> T) -> Duration {
-    let start = Instant::now();
-    black_box(act());
-    start.elapsed()
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-fn spread(times: &mut [Duration]) -> String {
-    let median = median(times);
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
-    format!(
-        "{:.2} ms ({:.2}–{:.2})",
-        milliseconds(median),
-        milliseconds(times[0]),
-        milliseconds(times[times.len() - 1])
-    )
 }

@@ -5,7 +5,7 @@
 mod reload;
 mod runtime;
 
-use std::{io, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, family::Family};
 
@@ -19,7 +19,7 @@ use super::{
     listeners,
     metrics::{ChangeLabels, Metrics},
     options::PodOptions,
-    protocol::{Configuration, Conflict, Proven, Refused},
+    protocol::{Configuration, Conflict, MemberHealth, Proven, Refused},
 };
 use crate::clients::haproxy::Socket;
 
@@ -45,6 +45,8 @@ pub enum Outcome {
     Proven,
     /// HAProxy does not take it; [`Applier::refused`] tells why.
     Refused,
+    /// It needs a reload, and old workers first need time; to be tried again.
+    HeldBack,
     /// A later one came before its turn.
     Stale(Conflict),
     /// No HAProxy runs; its next start takes it.
@@ -92,6 +94,9 @@ pub struct Applier {
     /// Which of them is looked at next.
     next_certificate: usize,
     known: Option<runtime::Known>,
+    pools: BTreeMap<String, Vec<MemberHealth>>,
+    /// Whether they were, since the last reload and the last look at the worker.
+    pools_looked_at: bool,
     changes: Family<ChangeLabels, Counter>,
 }
 
@@ -116,6 +121,8 @@ impl Applier {
             drift_reload: None,
             next_certificate: 0,
             known: None,
+            pools: BTreeMap::new(),
+            pools_looked_at: false,
             changes: metrics.changes.clone(),
             files,
         }
@@ -165,24 +172,27 @@ impl Applier {
         records.into_iter().flatten().chain(refused).max_by_key(|record| record.sequence).unwrap_or_default()
     }
 
-    /// Has HAProxy run a configuration. The same hash again is no work.
-    pub async fn apply(&mut self, configuration: &Configuration) -> Outcome {
-        let wanted = Proven { hash: configuration.hash(), sequence: configuration.sequence };
-        let marker = self.worker.marker().await.ok().flatten();
+    /// Has HAProxy run a configuration, of this hash. The same hash again is no work.
+    pub async fn apply(&mut self, configuration: &Configuration, hash: &str) -> Outcome {
+        let wanted = Proven { hash: hash.to_owned(), sequence: configuration.sequence };
+        let (marker, loaded) = self.worker.hashes().await.unwrap_or_default();
         if marker.as_ref() == Some(&wanted.hash) {
-            return self.prove(&wanted).await;
+            return self.prove(&wanted, loaded).await;
         }
         let mut half_done = false;
         if let Some(marker) = &marker {
-            match self.change(configuration, &wanted, marker).await {
-                Ok(()) => return self.prove(&wanted).await,
+            match self.change(configuration, &wanted, marker, loaded.clone()).await {
+                Ok(()) => return self.prove(&wanted, loaded).await,
+                // What was begun is brought to its end.
+                Err(why) if !matches!(why, Why::Failed(_)) && self.holds_back().await => return Outcome::HeldBack,
                 Err(why) => {
                     self.note_reload(&wanted, &why);
                     half_done = matches!(why, Why::Failed(_));
                 }
             }
         }
-        let outcome = match self.judge.prepare(configuration).await {
+        self.pools_looked_at = false;
+        let outcome = match self.judge.prepare(configuration, &wanted).await {
             Ok(()) => self.bring_about(wanted, marker).await,
             Err(Unfit::Invalid(invalid)) => Outcome::Invalid(invalid),
             Err(Unfit::Refused(message)) => self.refuse(&wanted, message),
@@ -196,7 +206,8 @@ impl Applier {
 
     /// Looks at what runs and puts it right: HAProxy may have been started again with something else.
     pub async fn tend(&mut self) {
-        let Some(marker) = self.worker.marker().await.ok().flatten() else {
+        self.pools_looked_at = false;
+        let Ok((Some(marker), loaded)) = self.worker.hashes().await else {
             self.running = None;
             return;
         };
@@ -214,10 +225,10 @@ impl Applier {
                 self.bring_about(known, Some(marker)).await;
             }
             Some(known) if known.hash == marker => {
-                self.prove(&known).await;
+                self.prove(&known, loaded).await;
             }
             _ => {
-                self.prove(&found).await;
+                self.prove(&found, loaded).await;
             }
         }
     }
@@ -234,7 +245,7 @@ impl Applier {
         let marker = match marker {
             Some(marker) => marker,
             None => match self.offer(&wanted).await {
-                Ok(Some(marker)) if marker == wanted.hash => return self.prove(&wanted).await,
+                Ok(Some(marker)) if marker == wanted.hash => return self.prove(&wanted, None).await,
                 Ok(Some(marker)) => marker,
                 Ok(None) => return Outcome::NotRunning,
                 Err(error) => return failed(&wanted, &error),
@@ -242,7 +253,7 @@ impl Applier {
         };
         let found = self.record_of(&marker);
         let setback = match self.switch(&wanted).await {
-            Ok(()) => return self.prove(&wanted).await,
+            Ok(()) => return self.prove(&wanted, None).await,
             Err(setback) => setback,
         };
         if let Err(error) = self.go_back(&found).await {
@@ -292,13 +303,17 @@ impl Applier {
         Ok(())
     }
 
-    async fn prove(&mut self, wanted: &Proven) -> Outcome {
+    /// Takes down that the worker runs it; what that was started with, if it is known already.
+    async fn prove(&mut self, wanted: &Proven, loaded: Option<String>) -> Outcome {
         let news = self.running.as_ref() != Some(wanted);
         if self.refused.as_ref().is_some_and(|refused| refused.sequence <= wanted.sequence) {
             self.refused = None;
         }
         self.running = Some(wanted.clone());
-        let loaded = self.worker.loaded().await.ok().flatten();
+        let loaded = match loaded {
+            None => self.worker.loaded().await.ok().flatten(),
+            loaded => loaded,
+        };
         match self.remember(wanted, loaded) {
             Ok(()) => {
                 if news {

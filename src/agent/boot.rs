@@ -93,7 +93,7 @@ async fn examine(
     proven: bool,
 ) -> Result<(), Unfit> {
     match (origin, mounted) {
-        (Origin::Mounted, Some(mounted)) => judge.prepare(mounted).await?,
+        (Origin::Mounted, Some(mounted)) => judge.prepare(mounted, candidate).await?,
         _ => judge.check(&files.directory(&candidate.hash)).await?,
     }
     // What has run before can bind, if perhaps only when the old workers are gone.

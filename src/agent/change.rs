@@ -70,6 +70,12 @@ impl Version {
         self
     }
 
+    /// The main file's layout.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// The servers of a backend.
     #[must_use]
     pub fn backend(&self, name: &str) -> Option<&Backend> {

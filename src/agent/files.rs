@@ -19,12 +19,13 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::protocol::{Configuration, MAIN_FILE, Proven, Refused};
+use super::{
+    kept,
+    protocol::{Configuration, MAIN_FILE, Proven, Refused},
+};
 
 /// The agent's own file in each configuration's directory.
 pub const PROCESS_FILE: &str = "process.cfg";
-/// The file of the mounted Secret that holds the sequence, in decimal.
-pub const SEQUENCE_FILE: &str = "sequence";
 
 /// What is remembered of configurations across restarts of either container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,8 +237,12 @@ impl Files {
 
     fn write<T: Serialize>(&self, file: &str, value: Option<&T>) -> io::Result<()> {
         let Some(value) = value else { return remove(&self.root.join(file)) };
+        let value = serde_json::to_vec(value)?;
+        if fs::read(self.root.join(file)).is_ok_and(|found| found == value) {
+            return Ok(());
+        }
         let staged = self.root.join(format!("{file}-{}", self.writer));
-        write_private(&staged, &serde_json::to_vec(value)?)?;
+        write_private(&staged, &value)?;
         fs::rename(staged, self.root.join(file))
     }
 }
@@ -247,15 +252,13 @@ impl Files {
 /// # Errors
 /// When it cannot be read; the kubelet may be exchanging it.
 pub fn read_mounted(directory: &Path) -> io::Result<Option<Configuration>> {
-    let mut files = read_snapshot(directory)?;
-    let sequence = files.remove(SEQUENCE_FILE).and_then(|text| text.trim().parse().ok());
-    Ok(sequence.map(|sequence| Configuration { sequence, files }))
+    kept::read(read_snapshot(directory)?)
 }
 
 /// The sequence in a mounted Secret, without reading the rest.
 #[must_use]
 pub fn mounted_sequence(directory: &Path) -> Option<u64> {
-    fs::read_to_string(directory.join(SEQUENCE_FILE)).ok()?.trim().parse().ok()
+    fs::read_to_string(directory.join(kept::SEQUENCE)).ok()?.trim().parse().ok()
 }
 
 /// All files of a mounted Secret. The kubelet exchanges them by turning the link `..data`: it is followed
@@ -263,7 +266,7 @@ pub fn mounted_sequence(directory: &Path) -> Option<u64> {
 ///
 /// # Errors
 /// When one cannot be read; the kubelet may be exchanging them.
-pub fn read_snapshot(directory: &Path) -> io::Result<BTreeMap<String, String>> {
+pub fn read_snapshot(directory: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
     let data = fs::canonicalize(directory.join("..data")).or_else(|_| fs::canonicalize(directory));
     let entries = match data.and_then(fs::read_dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
@@ -274,7 +277,7 @@ pub fn read_snapshot(directory: &Path) -> io::Result<BTreeMap<String, String>> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if !name.starts_with("..") && entry.path().is_file() {
-            files.insert(name, fs::read_to_string(entry.path())?);
+            files.insert(name, fs::read(entry.path())?);
         }
     }
     Ok(files)

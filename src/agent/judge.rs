@@ -14,10 +14,11 @@ use tokio::{net::TcpSocket, process::Command, time::timeout};
 
 use super::{
     files::{Files, PROCESS_FILE},
-    layout, message,
+    layout::{self, Layout},
+    message,
     options::PodOptions,
     process::Process,
-    protocol::{Configuration, MAIN_FILE},
+    protocol::{Configuration, MAIN_FILE, Proven},
     validation,
 };
 
@@ -69,32 +70,34 @@ impl Judge {
     ///
     /// # Errors
     /// Why it is not there now.
-    pub async fn prepare(&self, configuration: &Configuration) -> Result<(), Unfit> {
-        self.stage(configuration)?;
+    pub async fn prepare(&self, configuration: &Configuration, named: &Proven) -> Result<(), Unfit> {
+        let main_file = configuration.files.get(MAIN_FILE).map_or("", String::as_str);
+        self.stage(configuration, &named.hash, layout::with_spares(main_file, self.most_spares()))?;
         self.check(&self.files.staging()).await?;
-        Ok(self.files.accept_staged(&configuration.hash())?)
+        Ok(self.files.accept_staged(&named.hash)?)
     }
 
-    /// Writes a configuration into its directory, unchecked: it differs from one that was checked by no more
-    /// than [`super::change`] allows.
+    /// Writes a configuration, whose main file has this layout, into its directory, unchecked: it differs from
+    /// one that was checked by no more than [`super::change`] allows.
     ///
     /// # Errors
     /// Why it is not there now.
-    pub fn adopt(&self, configuration: &Configuration) -> Result<(), Unfit> {
-        self.stage(configuration)?;
-        Ok(self.files.accept_staged(&configuration.hash())?)
+    pub fn adopt(&self, configuration: &Configuration, named: &Proven, layout: &Layout) -> Result<(), Unfit> {
+        let main_file = configuration.files.get(MAIN_FILE).map_or("", String::as_str);
+        self.stage(configuration, &named.hash, layout::with_spares_of(main_file, layout, self.most_spares()))?;
+        Ok(self.files.accept_staged(&named.hash)?)
     }
 
-    /// With spare slots, for which a part of the memory is kept.
-    fn stage(&self, configuration: &Configuration) -> Result<(), Unfit> {
+    /// A part of the memory is kept for spare slots.
+    fn most_spares(&self) -> usize {
+        usize::try_from(self.memory_bytes / SPARES_SHARE / layout::SPARE_BYTES).unwrap_or(usize::MAX)
+    }
+
+    /// Writes it with another main file, that has spare slots.
+    fn stage(&self, configuration: &Configuration, hash: &str, main_file: String) -> Result<(), Unfit> {
         validation::validate(configuration)?;
-        let most = self.memory_bytes / SPARES_SHARE / layout::SPARE_BYTES;
-        let mut laid_out = configuration.clone();
-        if let Some(main_file) = laid_out.files.get_mut(MAIN_FILE) {
-            *main_file = layout::with_spares(main_file, usize::try_from(most).unwrap_or(usize::MAX));
-        }
         let process = Process {
-            hash: &configuration.hash(),
+            hash,
             worker_socket: &self.files.worker_socket(),
             health: &self.files.health(),
             cpu_millis: self.cpu_millis,
@@ -102,7 +105,9 @@ impl Judge {
             health_port: self.health_port,
             ipv6: self.ipv6,
         };
-        let process = process.render(laid_out.files.get(MAIN_FILE).map_or("", String::as_str));
+        let process = process.render(&main_file);
+        let mut laid_out = configuration.clone();
+        laid_out.files.insert(MAIN_FILE.to_owned(), main_file);
         Ok(self.files.stage(&laid_out, &process)?)
     }
 

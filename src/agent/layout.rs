@@ -263,7 +263,12 @@ fn is_of_a_name(byte: u8) -> bool {
 /// that is not understood stays as it is.
 #[must_use]
 pub fn with_spares(text: &str, most: usize) -> String {
-    let Ok(layout) = Layout::parse(text) else { return text.to_owned() };
+    Layout::parse(text).map_or_else(|_| text.to_owned(), |layout| with_spares_of(text, &layout, most))
+}
+
+/// As [`with_spares`], of a text whose layout is known already.
+#[must_use]
+pub fn with_spares_of(text: &str, layout: &Layout, most: usize) -> String {
     if layout.backends.values().flat_map(|backend| &backend.servers).any(Server::is_spare) {
         return text.to_owned();
     }

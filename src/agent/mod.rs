@@ -10,7 +10,7 @@
 //!
 //! | pure | I/O |
 //! |---|---|
-//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`layout`], [`change`], [`certificate`], [`health`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
+//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`layout`], [`change`], [`certificate`], [`health`], [`kept`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
 
 pub mod apply;
 pub mod boot;
@@ -22,6 +22,7 @@ pub mod files;
 pub mod health;
 pub mod install;
 pub mod judge;
+pub mod kept;
 pub mod layout;
 pub mod listeners;
 pub mod message;

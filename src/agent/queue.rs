@@ -24,11 +24,25 @@ struct Slot {
     waiting: Option<Waiting>,
 }
 
+impl Slot {
+    /// Those who wait for an earlier one wait for the later if it is the same, and else no longer.
+    fn give_way(&mut self, earlier: Option<Waiting>) {
+        let Some((earlier, later)) = earlier.zip(self.waiting.as_mut()) else { return };
+        if earlier.hash == later.hash {
+            later.waiters.extend(earlier.waiters);
+        } else {
+            earlier.answer(&Outcome::Stale(Conflict { newest: self.newest }));
+        }
+    }
+}
+
 /// A configuration and those who want to know what becomes of it.
 #[derive(Debug)]
 pub struct Waiting {
     /// What is to be applied.
     pub configuration: Configuration,
+    /// Its [`Configuration::hash`].
+    pub hash: String,
     waiters: Vec<oneshot::Sender<Outcome>>,
 }
 
@@ -68,23 +82,21 @@ impl Queue {
         slot.newest = configuration.sequence;
         slot.newest_hash.clone_from(&hash);
         let (sender, receiver) = oneshot::channel();
-        let mut waiters = vec![sender];
-        if let Some(earlier) = slot.waiting.take() {
-            if earlier.configuration.hash() == hash {
-                waiters.extend(earlier.waiters);
-            } else {
-                earlier.answer(&Outcome::Stale(Conflict { newest: slot.newest }));
-            }
-        }
-        slot.waiting = Some(Waiting { configuration, waiters });
+        let earlier = slot.waiting.replace(Waiting { configuration, hash, waiters: vec![sender] });
+        slot.give_way(earlier);
         drop(slot);
         self.wake.notify_one();
         Ok(receiver)
     }
 
-    /// Whether there is something to take.
-    pub fn is_waiting(&self) -> bool {
-        self.lock().waiting.is_some()
+    /// Has one that was taken wait again, if no later one does.
+    pub fn put_back(&self, taken: Waiting) {
+        let mut slot = self.lock();
+        if slot.waiting.is_some() {
+            slot.give_way(Some(taken));
+        } else {
+            slot.waiting = Some(taken);
+        }
     }
 
     /// What is to be applied next.
@@ -130,6 +142,26 @@ mod tests {
         let second = queue.submit(configuration(1, "a")).expect("queued");
         queue.take().expect("one waits").answer(&Outcome::Proven);
         assert_eq!((first.await, second.await), (Ok(Outcome::Proven), Ok(Outcome::Proven)));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_put_back_waits_again_or_gives_way() {
+        let queue = Queue::default();
+        let first = queue.submit(configuration(1, "a")).expect("queued");
+        queue.put_back(queue.take().expect("one waits"));
+        let taken = queue.take().expect("it waits again");
+        let second = queue.submit(configuration(2, "a")).expect("queued");
+        queue.put_back(taken);
+        let taken = queue.take().expect("one waits");
+        assert_eq!(taken.configuration.sequence, 2);
+        let third = queue.submit(configuration(3, "b")).expect("queued");
+        queue.put_back(taken);
+        assert_eq!((first.await, second.await), {
+            let stale = Ok(Outcome::Stale(Conflict { newest: 3 }));
+            (stale.clone(), stale)
+        });
+        queue.take().expect("one waits").answer(&Outcome::Proven);
+        assert_eq!(third.await, Ok(Outcome::Proven));
     }
 
     #[test]

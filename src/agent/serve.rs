@@ -56,10 +56,12 @@ async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<
     let mut version = String::new();
     let mut held_back = false;
     loop {
+        let mut looked = false;
         tokio::select! {
             () = shared.queue.arrived() => {}
-            () = sleep(HELD_BACK) , if held_back => {}
+            () = sleep(HELD_BACK), if held_back => {}
             _ = look.tick() => {
+                looked = true;
                 applier.tend().await;
                 shared.metrics.old_workers.set(applier.old_workers().await);
                 submit_mounted(&shared.queue, &options.pod.configuration_directory);
@@ -68,17 +70,23 @@ async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<
                 }
             }
         }
-        loop {
-            held_back = shared.queue.is_waiting() && applier.holds_back().await;
-            let Some(waiting) = (!held_back).then(|| shared.queue.take()).flatten() else { break };
-            let outcome = applier.apply(&waiting.configuration).await;
+        held_back = false;
+        while let Some(waiting) = (!held_back).then(|| shared.queue.take()).flatten() {
+            let outcome = applier.apply(&waiting.configuration, &waiting.hash).await;
+            held_back = outcome == Outcome::HeldBack;
+            if held_back {
+                shared.queue.put_back(waiting);
+                continue;
+            }
             if outcome == Outcome::Refused {
                 shared.metrics.refused.inc();
             }
             publish(&mut applier, &version, shared, sender).await;
             waiting.answer(&outcome);
         }
-        publish(&mut applier, &version, shared, sender).await;
+        if looked {
+            publish(&mut applier, &version, shared, sender).await;
+        }
     }
 }
 

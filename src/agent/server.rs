@@ -30,15 +30,14 @@ use tracing::debug;
 
 use super::{
     apply::Outcome,
+    kept::JSON_LIMIT,
     metrics::Metrics,
     protocol::{Configuration, Report},
     queue::Queue,
     tls::{self, Identity},
-    validation::{SIZE_LIMIT, validate},
+    validation::validate,
 };
 
-/// JSON may need two letters for one (`\n`, `\"`).
-const BODY_LIMIT: usize = 2 * SIZE_LIMIT;
 /// An operator needs two or three: a push, a report, a report that waits.
 const CONNECTION_LIMIT: usize = 64;
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
@@ -78,7 +77,7 @@ pub async fn serve_operator(listener: TcpListener, shared: Arc<Shared>) {
     let router = Router::new()
         .route("/v1/configuration", put(take_configuration))
         .route("/v1/report", get(tell_report))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
         .with_state(shared.clone());
     let places = Arc::new(Semaphore::new(CONNECTION_LIMIT));
     loop {
@@ -158,7 +157,8 @@ async fn take_configuration(State(shared): State<Arc<Shared>>, Json(configuratio
         Ok(Outcome::NotRunning) => (StatusCode::SERVICE_UNAVAILABLE, report()).into_response(),
         Ok(Outcome::Invalid(invalid)) => (StatusCode::BAD_REQUEST, invalid.to_string()).into_response(),
         Ok(Outcome::Failed(message)) => (StatusCode::INTERNAL_SERVER_ERROR, message).into_response(),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the agent is ending").into_response(),
+        // One that is held back waits on and is not answered before it is something else.
+        Ok(Outcome::HeldBack) | Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the agent is ending").into_response(),
     }
 }
 

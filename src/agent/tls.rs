@@ -40,10 +40,9 @@ pub async fn watch(directory: &Path, interval: Duration, sender: watch::Sender<I
 }
 
 /// TLS 1.3 alone, with a client certificate of one of the authorities in `ca.crt`.
-fn server_config(files: &BTreeMap<String, String>) -> io::Result<ServerConfig> {
-    let file = |name: &str| {
-        files.get(name).map(String::as_bytes).ok_or_else(|| io::Error::other(format!("{name} is missing")))
-    };
+fn server_config(files: &BTreeMap<String, Vec<u8>>) -> io::Result<ServerConfig> {
+    let file =
+        |name: &str| files.get(name).map(Vec::as_slice).ok_or_else(|| io::Error::other(format!("{name} is missing")));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_slice_iter(file("ca.crt")?) {

@@ -1,9 +1,12 @@
 //! What a configuration may be before anything is written. Pure.
 
+use std::collections::BTreeMap;
+
 use super::protocol::{Configuration, MAIN_FILE};
 
-/// The sum of all names and contents: several times what a Secret can hold (1 MiB).
-pub const SIZE_LIMIT: usize = 4 << 20;
+/// The sum of all names and contents. A Secret (1 MiB) holds no more when it is compressed, if that makes an eighth of
+/// it; and the directory that the pod's containers share (64 MiB) holds some of them.
+pub const SIZE_LIMIT: usize = 8 << 20;
 /// The longest file name, as in a Secret's keys.
 const NAME_LIMIT: usize = 253;
 
@@ -20,7 +23,7 @@ pub enum Invalid {
     #[error("the file name process.cfg is the agent's own")]
     Reserved,
     /// Larger than [`SIZE_LIMIT`].
-    #[error("the files are larger than 4 MiB")]
+    #[error("the files are larger than 8 MiB")]
     Size,
 }
 
@@ -39,8 +42,13 @@ pub fn validate(configuration: &Configuration) -> Result<(), Invalid> {
     if !files.keys().all(|name| is_file_name(name)) {
         return Err(Invalid::Name);
     }
-    let size: usize = files.iter().map(|(name, content)| name.len() + content.len()).sum();
-    if size > SIZE_LIMIT { Err(Invalid::Size) } else { Ok(()) }
+    if size(files) > SIZE_LIMIT { Err(Invalid::Size) } else { Ok(()) }
+}
+
+/// The sum of all names and contents, in bytes.
+#[must_use]
+pub fn size(files: &BTreeMap<String, String>) -> usize {
+    files.iter().map(|(name, content)| name.len() + content.len()).sum()
 }
 
 fn is_file_name(name: &str) -> bool {

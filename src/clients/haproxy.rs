@@ -27,6 +27,8 @@ pub const MARKER: &str = "proc.fairway_hash";
 pub const LOADED: &str = "FAIRWAY_HASH";
 /// An answer that is longer is an error: 4,000 servers are 1.1 MB.
 const ANSWER_LIMIT: u64 = 64 << 20;
+/// HAProxy answers in pieces of its buffers' size (`tune.bufsize`): each is read at once.
+const HAPROXY_BUFFER: usize = 16_384;
 
 /// A socket of HAProxy.
 #[derive(Clone, Debug)]
@@ -58,14 +60,28 @@ impl Socket {
         Ok(parse_marker(&self.ask(&format!("get var {MARKER}")).await?))
     }
 
-    /// Sets the marker, and reads it back.
+    /// Sets the marker, and reads it back; what the worker that took it was started with.
     ///
     /// # Errors
     /// As [`Self::ask`], and when the worker has another one afterwards.
-    pub async fn set_marker(&self, hash: &str) -> io::Result<()> {
-        let command = format!("experimental-mode on; set var {MARKER} expr str({hash}); get var {MARKER}");
-        let found = parse_marker(&self.ask(&command).await?);
-        if found.as_deref() == Some(hash) { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    pub async fn set_marker(&self, hash: &str) -> io::Result<Option<String>> {
+        let command =
+            format!("experimental-mode on; set var {MARKER} expr str({hash}); get var {MARKER}; show env {LOADED}");
+        let answer = self.ask(&command).await?;
+        if parse_marker(&answer).as_deref() == Some(hash) {
+            Ok(parse_loaded(&answer))
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
+        }
+    }
+
+    /// What the worker that answers runs, as [`Self::marker`], and what it was started with, as [`Self::loaded`].
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn hashes(&self) -> io::Result<(Option<String>, Option<String>)> {
+        let answer = self.ask(&format!("get var {MARKER}; show env {LOADED}")).await?;
+        Ok((parse_marker(&answer), parse_loaded(&answer)))
     }
 
     /// What the worker that answers was started with; none when it does not tell.
@@ -93,11 +109,8 @@ impl Socket {
     pub async fn slots_and_use(&self, backend: Option<&str>) -> io::Result<Slots> {
         // The order matters: what is in maintenance by the state takes nothing that the later answers miss.
         let (name, filter) = (backend.unwrap_or_default(), backend.unwrap_or("-1"));
-        let state = self.ask(&format!("show servers state {name}")).await?;
-        let connections = self.ask(&format!("show servers conn {name}")).await?;
-        let statistics = self.ask(&format!("show stat {filter} 4 -1")).await?;
-        let busy = understood(slots::parse_busy(&connections, &statistics))?;
-        understood(slots::parse_state(&state, &busy))
+        let command = format!("show servers state {name}; show servers conn {name}; show stat {filter} 4 -1");
+        understood(parse_slots_and_use(&self.ask(&command).await?))
     }
 
     /// Which certificate is served from a file.
@@ -124,13 +137,15 @@ impl Socket {
         Ok(ReloadAnswer::parse(&self.ask("reload").await?))
     }
 
-    /// What one worker tells of itself at one moment; a reload can't come between.
+    /// What one worker tells of itself and of one backend, or of all, at one moment; a reload can't come between.
     ///
     /// # Errors
     /// As [`Self::ask`], and when the answer is not understood.
-    pub async fn snapshot(&self) -> io::Result<Snapshot> {
-        // Any proxy, type 4 (servers), any server.
-        let command = format!("get var {MARKER}; show env {LOADED}; show servers state; show stat -1 4 -1");
+    pub async fn snapshot(&self, backend: Option<&str>) -> io::Result<Snapshot> {
+        let (name, filter) = (backend.unwrap_or_default(), backend.unwrap_or("-1"));
+        // Type 4 (servers), any server.
+        let command =
+            format!("get var {MARKER}; show env {LOADED}; show servers state {name}; show stat {filter} 4 -1");
         understood(Snapshot::parse(&self.ask(&command).await?))
     }
 
@@ -139,20 +154,26 @@ impl Socket {
         stream.write_all(format!("{command}\n").as_bytes()).await?;
         // The master goes on waiting for commands until it is told that there are no more.
         stream.shutdown().await?;
-        let mut answer = String::new();
-        let read = stream.take(ANSWER_LIMIT).read_to_string(&mut answer).await;
-        match read {
+        let mut answer = Vec::with_capacity(HAPROXY_BUFFER);
+        match stream.take(ANSWER_LIMIT).read_to_end(&mut answer).await {
             // A master that re-executes itself may reset the connection instead of closing it.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(answer),
-            Err(error) => Err(error),
-            Ok(length) if length as u64 == ANSWER_LIMIT => Err(io::ErrorKind::FileTooLarge.into()),
-            Ok(_) => Ok(answer),
+            Err(error) if error.kind() != io::ErrorKind::ConnectionReset => return Err(error),
+            Ok(length) if length as u64 == ANSWER_LIMIT => return Err(io::ErrorKind::FileTooLarge.into()),
+            _ => {}
         }
+        String::from_utf8(answer).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 }
 
 fn understood<T>(answer: Option<T>) -> io::Result<T> {
     answer.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The answers to `show servers state`, `show servers conn` and `show stat`, one after the other.
+fn parse_slots_and_use(answer: &str) -> Option<Slots> {
+    let (state, rest) = answer.split_at(answer.find("# bkname/svname ")?);
+    let (connections, statistics) = rest.split_at(rest.find("# pxname,")?);
+    slots::parse_state(state, &slots::parse_busy(connections, statistics)?)
 }
 
 /// What one worker tells of itself at one moment.

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use fairway::{
-    agent::protocol::{MemberState, Proven},
+    agent::{
+        kept::COMPRESSED,
+        protocol::{MemberState, Proven},
+    },
     clients::agent::AgentError,
 };
 use futures::future::join_all;
@@ -97,6 +100,33 @@ async fn mounted_files_are_taken_when_newer_and_ignored_when_older() {
     let report = pod.report_with(|report| report.proven.as_ref().is_some_and(|proven| proven.sequence == 10)).await;
     assert_eq!((report.reloads, report.refused), (2, None));
     assert_eq!(get(pod.web(), "/").await.expect("an answer"), "nine");
+}
+
+#[tokio::test]
+async fn one_that_a_secret_holds_only_when_compressed_is_booted_from_watched_and_pushed() {
+    let mut pod = Pod::new();
+    let says = |sequence, text| {
+        let mut configuration = pod.says(sequence, text);
+        let main_file = configuration.files.values_mut().next().expect("one");
+        main_file.push_str(&"# There are five megabytes of these.\n".repeat(5 << 20 >> 5));
+        configuration
+    };
+    let [booted, watched, pushed] = [says(1, "booted"), says(2, "watched"), says(3, "pushed")];
+    let web = pod.web();
+    pod.mount_configuration(&booted);
+    assert!(pod.path("configuration").join(COMPRESSED).exists());
+    pod.start_haproxy();
+    eventually("HAProxy answers", async || get(web, "/").await.ok().filter(|text| text == "booted")).await;
+    pod.start_agent();
+    pod.mount_configuration(&watched);
+    pod.report_with(|report| report.proven.as_ref().is_some_and(|proven| proven.sequence == 2)).await;
+    assert_eq!(get(web, "/").await.expect("an answer"), "watched");
+    let report = pod.push(&pushed).await.expect("taken");
+    assert_eq!(report.proven, Some(Proven { hash: pushed.hash(), sequence: 3 }));
+    // What fits again is plain again.
+    pod.mount_configuration(&pod.says(4, "small"));
+    pod.report_with(|report| report.proven.as_ref().is_some_and(|proven| proven.sequence == 4)).await;
+    assert_eq!(get(web, "/").await.expect("an answer"), "small");
 }
 
 #[tokio::test]

@@ -15,7 +15,10 @@ use std::{
 };
 
 use fairway::{
-    agent::protocol::{Configuration, MAIN_FILE, Report, agent_name},
+    agent::{
+        kept,
+        protocol::{Configuration, MAIN_FILE, Report, agent_name},
+    },
     authority::{AuthorityHandle, AuthoritySet},
     clients::{
         agent::AgentClient,
@@ -45,6 +48,8 @@ pub(crate) struct Pod {
     pub(crate) spare_port: u16,
     pub(crate) haproxy: Container,
     pub(crate) agent: Container,
+    /// How often the agent looks, in seconds.
+    pub(crate) look: &'static str,
     mounts: AtomicU32,
     directory: TempDir,
 }
@@ -72,6 +77,7 @@ impl Pod {
             spare_port,
             haproxy: Container::idle(),
             agent: Container::idle(),
+            look: "0.1",
             mounts: AtomicU32::new(0),
             directory,
         };
@@ -85,7 +91,11 @@ impl Pod {
 
     /// A pod that runs its first configuration, taken from the mounted Secret, without an operator.
     pub(crate) async fn running() -> Self {
-        let mut pod = Self::new();
+        Self::new().run().await
+    }
+
+    pub(crate) async fn run(self) -> Self {
+        let mut pod = self;
         pod.mount_configuration(&pod.says(1, "one"));
         pod.start_haproxy();
         pod.start_agent();
@@ -114,10 +124,12 @@ impl Pod {
             .env("FAIRWAY_METRICS_ADDRESS", SocketAddr::new(self.address, self.metrics_port).to_string())
             .env("FAIRWAY_CPU_MILLIS", "2000")
             .env("FAIRWAY_MEMORY_BYTES", "134217728")
-            .env("FAIRWAY_LOOK_SECONDS", "0.1")
+            .env("FAIRWAY_LOOK_SECONDS", self.look)
             .env("FAIRWAY_DRAIN_DELAY_SECONDS", "0.2")
             .env("FAIRWAY_DRAIN_SECONDS", "20")
             .stdin(Stdio::null());
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("opened");
+        command.stdout(log.try_clone().expect("opened")).stderr(log);
         command
     }
 
@@ -147,9 +159,9 @@ impl Pod {
     }
 
     pub(crate) fn mount_configuration(&self, configuration: &Configuration) {
-        let files = configuration.files.iter().map(|(name, content)| (name.clone(), content.clone().into_bytes()));
-        let sequence = ("sequence".to_owned(), configuration.sequence.to_string().into_bytes());
-        self.mount("configuration", &files.chain([sequence]).collect());
+        let data = kept::write(configuration).expect("it can be kept");
+        let data = data.into_iter().map(|(name, content)| (name.to_owned(), content.into_owned()));
+        self.mount("configuration", &data.collect());
     }
 
     /// Exchanges what is mounted as the kubelet does: a new directory, and `..data` turned to it.
@@ -213,17 +225,28 @@ pub(crate) async fn eventually<T>(what: &str, mut value: impl AsyncFnMut() -> Op
     }
 }
 
+/// What its processes said is told when a test fails.
+impl Drop for Pod {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", fs::read_to_string(self.path("log")).unwrap_or_default());
+        }
+    }
+}
+
 /// A process that is started again whenever it ends, as the kubelet does it, until this is dropped.
 pub(crate) struct Container {
     kill: mpsc::Sender<oneshot::Sender<()>>,
     starts: watch::Receiver<u32>,
+    process: Arc<AtomicU32>,
     stop: Option<oneshot::Sender<()>>,
     last: Arc<AtomicBool>,
 }
 
 impl Container {
     fn idle() -> Self {
-        Self { kill: mpsc::channel(1).0, starts: watch::channel(0).1, stop: None, last: Arc::default() }
+        let (kill, starts) = (mpsc::channel(1).0, watch::channel(0).1);
+        Self { kill, starts, process: Arc::default(), stop: None, last: Arc::default() }
     }
 
     fn start(mut command: Command) -> Self {
@@ -233,9 +256,12 @@ impl Container {
         command.kill_on_drop(true);
         let last = Arc::new(AtomicBool::new(false));
         let is_last = last.clone();
+        let process = Arc::new(AtomicU32::new(0));
+        let its_process = process.clone();
         tokio::spawn(async move {
             loop {
                 let mut child: Child = command.spawn().expect("started");
+                its_process.store(child.id().unwrap_or_default(), Ordering::Relaxed);
                 started.send_modify(|starts| *starts += 1);
                 tokio::select! {
                     _ = child.wait() => {}
@@ -254,7 +280,7 @@ impl Container {
                 sleep(Duration::from_millis(50)).await;
             }
         });
-        Self { kill, starts, stop: Some(stop), last }
+        Self { kill, starts, process, stop: Some(stop), last }
     }
 
     /// Ends the process at once and waits until it runs again.
@@ -269,6 +295,12 @@ impl Container {
     /// How often it was started.
     pub(crate) fn starts(&self) -> u32 {
         *self.starts.borrow()
+    }
+
+    /// Its id.
+    #[allow(dead_code, reason = "benches look at what it uses")]
+    pub(crate) fn process(&self) -> u32 {
+        self.process.load(Ordering::Relaxed)
     }
 
     /// Lets it end without starting it again.

@@ -1,11 +1,14 @@
 //! Text that tries to break out of `haproxy.cfg`. The API server's schema refuses most of it; here it
 //! comes as from an object that was stored before the schema did.
 
-use fairway::{agent::protocol::MAIN_FILE, loadbalancer::config};
+use fairway::{
+    agent::protocol::MAIN_FILE,
+    loadbalancer::{config, plan::Plan},
+};
 use proptest::prelude::*;
 use rstest::rstest;
 
-use crate::fixtures::{condition, load_balancer, planned, secret_configuration, settled, world};
+use crate::fixtures::{certificate, condition, load_balancer, object, planned, secret_configuration, settled, world};
 use crate::judge;
 
 const MONITORED: &str = "
@@ -71,26 +74,70 @@ fn what_the_schema_should_have_refused_is_refused(
     assert!(message.contains(words), "{message}");
 }
 
+/// The keys of the Secret that pods boot from.
+fn keys(plan: &Plan) -> Vec<&str> {
+    object(plan, "Secret").data["data"].as_object().unwrap().keys().map(String::as_str).collect()
+}
+
 #[test]
-fn a_configuration_too_large_for_a_secret_is_refused_with_its_size() {
-    let members: Vec<String> = (0..128 * 256)
-        .map(|number| {
-            format!("{{ address: 10.{}.{}.{}, port: 8080 }}", number / 65_536, number / 256 % 256, number % 256)
-        })
-        .collect();
-    let pools: Vec<String> = members
-        .chunks(256)
-        .enumerate()
-        .map(|(number, members)| format!("{{ name: p{number}, members: [{}] }}", members.join(", ")))
-        .collect();
-    let listeners: Vec<String> = (0..128)
-        .map(|number| format!("{{ name: l{number}, protocol: TCP, port: {}, pool: p{number} }}", 1000 + number))
-        .collect();
-    let spec = format!("listeners: [{}]\npools: [{}]", listeners.join(", "), pools.join(", "));
-    let plan = planned(&load_balancer(&spec), &world());
+fn a_configuration_too_large_for_a_secret_is_kept_compressed() {
+    let address = |number: usize| format!("10.{}.{}.{}", number / 65_536, number / 256 % 256, number % 256);
+    let spec = |pools: usize| {
+        let members = |pool: usize| -> Vec<String> {
+            (0..256).map(|member| format!("{{ address: {}, port: 80 }}", address(256 * pool + member))).collect()
+        };
+        let pools_text: Vec<String> = (0..pools)
+            .map(|number| format!("{{ name: p{number}, members: [{}] }}", members(number).join(", ")))
+            .collect();
+        let listeners: Vec<String> = (0..pools)
+            .map(|number| format!("{{ name: l{number}, protocol: TCP, port: {}, pool: p{number} }}", 1000 + number))
+            .collect();
+        format!("listeners: [{}]\npools: [{}]", listeners.join(", "), pools_text.join(", "))
+    };
+    for (pools, expected) in [(8, ["haproxy.cfg", "sequence"]), (128, ["configuration.json.gz", "sequence"])] {
+        let plan = planned(&load_balancer(&spec(pools)), &world());
+        let (verdict, message) = condition(&plan, "Accepted");
+        assert_eq!(verdict, "True/Accepted", "{message}");
+        assert_eq!(keys(&plan), expected);
+        let servers = secret_configuration(&plan).unwrap().files["haproxy.cfg"].matches("    server ").count();
+        assert_eq!(servers, 256 * pools);
+    }
+}
+
+#[test]
+fn a_configuration_too_large_for_a_secret_even_when_compressed_is_refused_with_its_size() {
+    let mut world = world();
+    // Names in no order are what makes the most of certificates that does not compress.
+    let mut state = 1_u64;
+    let mut name = || -> String {
+        let mut letter = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from_digit(u32::try_from(state >> 33).unwrap() % 36, 36).unwrap()
+        };
+        (0..60).map(|_| letter()).collect()
+    };
+    let mut listeners = vec![];
+    for listener in 0..30 {
+        let mut names = vec![];
+        for of_listener in 0..14 {
+            let hosts: Vec<String> = (0..100).map(|_| name()).collect();
+            let name = format!("c{listener}-{of_listener}");
+            names.push(format!("{{ secretName: {name} }}"));
+            let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+            world.certificates.insert(name, certificate(&hosts));
+        }
+        let certificates = names.join(", ");
+        listeners.push(format!(
+            "{{ name: l{listener}, protocol: HTTPS, port: {}, pool: app, certificates: [{certificates}] }}",
+            1000 + listener
+        ));
+    }
+    let spec = format!("listeners: [{}]\npools: [{{ name: app }}]", listeners.join(", "));
+    let plan = planned(&load_balancer(&spec), &world);
     let (verdict, message) = condition(&plan, "Accepted");
-    assert_eq!(verdict, "False/TooLarge");
-    assert!(message.contains("a Secret holds at most 1047552"), "{message}");
+    assert_eq!(verdict, "False/TooLarge", "{message}");
+    assert!(message.contains(" when compressed, and a Secret holds at most 1047552"), "{message}");
+    assert!(plan.objects.is_empty());
 }
 
 /// The words of a line as HAProxy reads them, for lines without anything but our own quoting.

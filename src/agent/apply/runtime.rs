@@ -2,7 +2,11 @@
 //! proven before the worker has told that it has what is wanted; what fails half-way is never the last word:
 //! a reload follows, or the slots are put right.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info, warn};
@@ -15,13 +19,15 @@ use crate::{
         metrics::ChangeLabels,
         protocol::{Configuration, MemberHealth, Proven},
     },
-    clients::haproxy::Slots,
+    clients::haproxy::{Slots, Snapshot},
 };
 
 /// All commands of one change, and the proof.
 const RUNTIME_PATIENCE: Duration = Duration::from_secs(10);
 /// Commands that are sent at once, in bytes; HAProxy takes 16 kB on a line.
 const LINE_LIMIT: usize = 8_000;
+/// Where more backends than so many are touched, all are asked for at once.
+const ASKED_FOR_ONE_BY_ONE: usize = 8;
 /// What a worker runs that could not be put right while it runs. No hash: nothing is proven by it.
 const DRIFTED: &str = "drifted";
 /// A worker that drifts again and again is not reloaded more often.
@@ -37,7 +43,7 @@ pub(super) struct Known {
 }
 
 impl Applier {
-    /// Has the running worker take a configuration without a reload.
+    /// Has the running worker, which told these hashes, take a configuration without a reload.
     ///
     /// # Errors
     /// Why it must be a reload. Commands may have been carried out when it is [`Why::Failed`].
@@ -46,15 +52,22 @@ impl Applier {
         configuration: &Configuration,
         wanted: &Proven,
         marker: &str,
+        loaded: Option<String>,
     ) -> Result<(), Why> {
-        match timeout(RUNTIME_PATIENCE, self.try_change(configuration, wanted, marker)).await {
+        match timeout(RUNTIME_PATIENCE, self.try_change(configuration, wanted, marker, loaded)).await {
             Ok(result) => result,
             Err(_) => Err(failed("it took too long")),
         }
     }
 
-    async fn try_change(&mut self, configuration: &Configuration, wanted: &Proven, marker: &str) -> Result<(), Why> {
-        let known = self.known(marker).await?;
+    async fn try_change(
+        &mut self,
+        configuration: &Configuration,
+        wanted: &Proven,
+        marker: &str,
+        loaded: Option<String>,
+    ) -> Result<(), Why> {
+        let known = self.known((loaded.ok_or(Why::Unknown)?, marker.to_owned()))?;
         let next = Arc::new(Version::read(configuration.files.clone())?);
         let touched = change::touched(&known.loaded, &known.running, &next)?;
         let slots = self.slots_of(&touched).await?;
@@ -67,24 +80,25 @@ impl Applier {
         let reason = if commands.iter().any(is_certificate) { "Certificates" } else { "Servers" };
         self.changes.get_or_create(&ChangeLabels { kind: "runtime", reason }).inc();
         // What HAProxy would start with, before it runs it.
-        self.judge.adopt(configuration).map_err(failed)?;
+        self.judge.adopt(configuration, wanted, next.layout()).map_err(failed)?;
         self.carry_out(&commands).await?;
-        let slots = if touched.is_empty() { Slots::new() } else { self.slots_of(&touched).await? };
+        let told = self.told(&touched).await?;
         let hashes = (known.hashes.0, wanted.hash.clone());
         let reached = Known { hashes, loaded: known.loaded, running: next.clone() };
-        if plan_change(reached.situation(&slots), &next) != Change::Nothing {
+        if plan_change(reached.situation(&told.slots), &next) != Change::Nothing {
             return Err(failed("the worker told otherwise"));
         }
         self.files.switch_to(wanted).map_err(failed)?;
-        self.worker.set_marker(&wanted.hash).await.map_err(failed)?;
+        if self.worker.set_marker(&wanted.hash).await.map_err(failed)?.as_ref() != Some(&reached.hashes.0) {
+            return Err(failed("another worker has taken over"));
+        }
+        self.pools.extend(reached.members(told));
         self.known = Some(reached);
         debug!(?commands, sequence = wanted.sequence, "changed while running");
         Ok(())
     }
 
-    async fn known(&mut self, marker: &str) -> Result<Known, Why> {
-        let loaded = self.worker.loaded().await.map_err(failed)?.ok_or(Why::Unknown)?;
-        let hashes = (loaded, marker.to_owned());
+    fn known(&mut self, hashes: (String, String)) -> Result<Known, Why> {
         if let Some(known) = self.known.as_ref().filter(|known| known.hashes == hashes) {
             return Ok(known.clone());
         }
@@ -96,13 +110,32 @@ impl Applier {
         Ok(known)
     }
 
-    async fn slots_of(&self, backends: &std::collections::BTreeSet<String>) -> Result<Slots, Why> {
-        let mut backends_left = backends.iter();
-        match (backends_left.next(), backends_left.next()) {
-            (None, _) => Ok(Slots::new()),
-            (Some(only), None) => self.worker.slots_and_use(Some(only)).await.map_err(failed),
-            _ => self.statistics.slots_and_use(None).await.map_err(failed),
+    async fn slots_of(&self, backends: &BTreeSet<String>) -> Result<Slots, Why> {
+        if backends.len() > ASKED_FOR_ONE_BY_ONE {
+            return self.statistics.slots_and_use(None).await.map_err(failed);
         }
+        let mut slots = Slots::new();
+        for backend in backends {
+            slots.extend(self.worker.slots_and_use(Some(backend)).await.map_err(failed)?);
+        }
+        Ok(slots)
+    }
+
+    /// What the worker tells of these backends.
+    async fn told(&self, backends: &BTreeSet<String>) -> Result<Told, Why> {
+        let mut told = Told::default();
+        let mut add = |snapshot: Snapshot| {
+            told.slots.extend(snapshot.slots);
+            told.members.extend(snapshot.members);
+        };
+        if backends.len() > ASKED_FOR_ONE_BY_ONE {
+            add(self.statistics.snapshot(None).await.map_err(failed)?);
+        } else {
+            for backend in backends {
+                add(self.worker.snapshot(Some(backend)).await.map_err(failed)?);
+            }
+        }
+        Ok(told)
     }
 
     /// First what no traffic sees, which must be taken to the last; then the rest.
@@ -174,7 +207,8 @@ impl Applier {
     async fn try_to_mend(&mut self, proven: &Proven, every_certificate: bool) -> Result<(), Why> {
         // A worker that can't be asked has not drifted: it is gone, or will answer at the next look.
         let Ok(slots) = self.statistics.slots().await else { return Ok(()) };
-        let Ok(mut known) = self.known(&proven.hash).await else { return Ok(()) };
+        let Ok(Some(loaded)) = self.worker.loaded().await else { return Ok(()) };
+        let Ok(mut known) = self.known((loaded, proven.hash.clone())) else { return Ok(()) };
         let wanted = known.running.clone();
         for file in self.other_certificates(&wanted, every_certificate).await {
             known.running = Arc::new(Version::clone(&known.running).without(&file));
@@ -242,31 +276,59 @@ impl Applier {
             return;
         }
         if self.switch(running).await.is_ok() {
-            self.prove(running).await;
+            self.prove(running, None).await;
         } else {
             error!(sequence = running.sequence, "the reload of a drifted HAProxy failed");
         }
     }
 
-    /// Backends by name, with the members of the running configuration by theirs, whichever slots they have.
+    /// Backends by name, with the members of the running configuration by theirs, whichever slots they have: as
+    /// they were at the last look, and where a change came since then, as its proof found them.
     pub async fn pools(&mut self) -> BTreeMap<String, Vec<MemberHealth>> {
-        let (Ok(snapshot), Some(running)) = (self.statistics.snapshot().await, self.running.clone()) else {
-            return BTreeMap::new();
-        };
-        let (mut pools, slots) = (snapshot.members, snapshot.slots);
-        let known = match self.known(&running.hash).await {
-            Ok(known) => known,
-            // One that is not understood has no slots, and of one that is not known nobody can tell whose they are.
-            Err(Why::NotUnderstood(_) | Why::Unknown) => return pools,
-            Err(_) => return BTreeMap::new(),
-        };
-        // Another worker than that which was last looked at: the next look tells of it.
-        if snapshot.marker.as_ref() != Some(&running.hash) || snapshot.loaded.as_ref() != Some(&known.hashes.0) {
-            return BTreeMap::new();
+        if !self.pools_looked_at {
+            self.pools = self.look_at_pools().await.unwrap_or_default();
+            self.pools_looked_at = true;
         }
+        self.pools.clone()
+    }
+
+    async fn look_at_pools(&mut self) -> Option<BTreeMap<String, Vec<MemberHealth>>> {
+        let snapshot = self.statistics.snapshot(None).await.ok()?;
+        let running = self.running.as_ref()?.hash.clone();
+        // Another worker than that which was last looked at: the next look tells of it.
+        if snapshot.marker.as_ref() != Some(&running) {
+            return None;
+        }
+        let told = Told { slots: snapshot.slots, members: snapshot.members };
+        match self.known((snapshot.loaded.unwrap_or_default(), running)) {
+            Ok(known) => Some(known.members(told)),
+            // One that is not understood has no slots, and of one that is not known nobody can tell whose they are.
+            Err(_) => Some(told.members),
+        }
+    }
+
+    /// Tells why it is a reload.
+    pub(super) fn note_reload(&self, wanted: &Proven, why: &Why) {
+        info!(%why, sequence = wanted.sequence, "to be loaded anew");
+        self.changes.get_or_create(&ChangeLabels { kind: "reload", reason: why.label() }).inc();
+    }
+}
+
+/// What a worker told of backends.
+#[derive(Default)]
+struct Told {
+    slots: Slots,
+    /// By the names of their lines.
+    members: BTreeMap<String, Vec<MemberHealth>>,
+}
+
+impl Known {
+    /// The members, by their own names.
+    fn members(&self, told: Told) -> BTreeMap<String, Vec<MemberHealth>> {
+        let mut pools = told.members;
         for (name, members) in &mut pools {
-            let backends = known.loaded.backend(name).zip(known.running.backend(name));
-            let Some(((loaded, running), slots)) = backends.zip(slots.get(name)) else { continue };
+            let backends = self.loaded.backend(name).zip(self.running.backend(name));
+            let Some(((loaded, running), slots)) = backends.zip(told.slots.get(name)) else { continue };
             let occupants = change::occupants(loaded, running, slots);
             members.retain_mut(|member| match occupants.get(member.name.as_str()) {
                 Some(occupant) => {
@@ -282,14 +344,6 @@ impl Applier {
         pools
     }
 
-    /// Tells why it is a reload.
-    pub(super) fn note_reload(&self, wanted: &Proven, why: &Why) {
-        info!(%why, sequence = wanted.sequence, "to be loaded anew");
-        self.changes.get_or_create(&ChangeLabels { kind: "reload", reason: why.label() }).inc();
-    }
-}
-
-impl Known {
     fn situation<'a>(&'a self, slots: &'a Slots) -> Situation<'a> {
         Situation { loaded: &self.loaded, running: &self.running, slots }
     }

@@ -16,9 +16,6 @@ use crate::{
     },
 };
 
-/// The most that a Secret holds, in bytes (`MaxSecretSize` of Kubernetes), less what its other keys take.
-pub const LARGEST: usize = 1_048_576 - 1_024;
-
 /// The files of the configuration.
 #[must_use]
 pub fn files(spec: &Spec, references: &References) -> BTreeMap<String, String> {

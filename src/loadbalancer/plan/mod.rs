@@ -14,9 +14,12 @@ use std::{net::IpAddr, time::Duration};
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 
-use self::{configuration::LARGEST, parse::Spec, references::ReferenceError, report::Findings, settings::Settings};
+use self::{parse::Spec, references::ReferenceError, report::Findings, settings::Settings};
 use crate::{
-    agent::protocol::Configuration,
+    agent::{
+        kept::{self, Data},
+        protocol::Configuration,
+    },
     api::{ExposureKind, LoadBalancer},
     loadbalancer::{
         names,
@@ -93,15 +96,12 @@ pub fn plan(resource: &LoadBalancer, world: &World, now: Timestamp) -> Plan {
     };
     let references = references::resolve(&spec, resource.spec.class_name.as_deref(), world);
     let files = configuration::files(&spec, &references);
-    let size: usize = files.iter().map(|(name, content)| name.len() + content.len()).sum();
-    if size > LARGEST {
-        let message = format!(
-            "the configuration is {size} bytes, and a Secret holds at most {LARGEST}: take out members, listeners or certificates"
-        );
-        return rejected(resource, world, &settings, ("TooLarge", message), now);
-    }
     let before = resource.status.as_ref().and_then(|status| status.configuration.as_ref());
     let wanted = configuration::sequenced(files, before, world);
+    let kept = match kept::write(&wanted) {
+        Ok(kept) => kept,
+        Err(error) => return rejected(resource, world, &settings, ("TooLarge", error.to_string()), now),
+    };
     let findings = Findings {
         refusal: None,
         spec: Some(&spec),
@@ -115,7 +115,7 @@ pub fn plan(resource: &LoadBalancer, world: &World, now: Timestamp) -> Plan {
     let settled = status.replicas == status.proven_replicas && status.replicas == settings.replicas;
     Plan {
         finalizer: Finalizer::Released,
-        objects: objects(name, world, &spec, &settings, &wanted, class_missing),
+        objects: objects(name, world, &spec, &settings, (&wanted, &kept), class_missing),
         retained: if class_missing {
             // Without its class it is not known what the pods shall be like: they stay as they are.
             Retained::All
@@ -166,12 +166,12 @@ fn objects(
     world: &World,
     spec: &Spec,
     settings: &Settings,
-    wanted: &Configuration,
+    (wanted, kept): (&Configuration, &Data<'_>),
     class_missing: bool,
 ) -> Vec<DynamicObject> {
     let mut planned = vec![];
     if keeps_configuration(world, wanted) {
-        planned.push(objects::configuration_secret(name, wanted));
+        planned.push(objects::configuration_secret(name, wanted, kept));
     }
     if class_missing {
         return planned;

@@ -1,4 +1,4 @@
-//! The Secret that pods boot from: one key a file of the configuration, and its sequence. Pure.
+//! The Secret that pods boot from. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use kube::api::DynamicObject;
 use serde_json::json;
 
 use super::object;
-use crate::{agent::protocol::Configuration, loadbalancer::names};
+use crate::{
+    agent::{
+        kept::{self, Data},
+        protocol::Configuration,
+    },
+    loadbalancer::names,
+};
 
-/// The key that holds the sequence, in decimal.
-const SEQUENCE: &str = "sequence";
-
-/// The Secret that pods boot from.
+/// The Secret that pods boot from; `data` is [`kept::write`] of the configuration.
 #[must_use]
-pub fn configuration_secret(load_balancer: &str, configuration: &Configuration) -> DynamicObject {
-    let sequence = configuration.sequence.to_string();
-    let mut data: BTreeMap<&str, String> =
-        configuration.files.iter().map(|(name, content)| (name.as_str(), STANDARD.encode(content))).collect();
-    data.insert(SEQUENCE, STANDARD.encode(&sequence));
+pub fn configuration_secret(load_balancer: &str, configuration: &Configuration, data: &Data<'_>) -> DynamicObject {
+    let data: BTreeMap<&str, String> = data.iter().map(|(name, content)| (*name, STANDARD.encode(content))).collect();
     object(json!({
         "apiVersion": "v1",
         "kind": "Secret",
@@ -26,7 +26,7 @@ pub fn configuration_secret(load_balancer: &str, configuration: &Configuration) 
             "name": names::configuration_secret(load_balancer),
             "annotations": {
                 names::HASH_ANNOTATION: configuration.hash(),
-                names::SEQUENCE_ANNOTATION: sequence,
+                names::SEQUENCE_ANNOTATION: configuration.sequence.to_string(),
             },
         },
         "type": "Opaque",
@@ -37,12 +37,5 @@ pub fn configuration_secret(load_balancer: &str, configuration: &Configuration) 
 /// What a configuration Secret holds; none when it is not whole.
 #[must_use]
 pub fn read(data: &BTreeMap<String, k8s_openapi::ByteString>) -> Option<Configuration> {
-    let text = |bytes: &k8s_openapi::ByteString| String::from_utf8(bytes.0.clone()).ok();
-    let sequence = text(data.get(SEQUENCE)?)?.trim().parse().ok()?;
-    let files = data
-        .iter()
-        .filter(|(name, _)| name.as_str() != SEQUENCE)
-        .map(|(name, content)| Some((name.clone(), text(content)?)))
-        .collect::<Option<_>>()?;
-    Some(Configuration { sequence, files })
+    kept::read(data.iter().map(|(name, content)| (name.clone(), content.0.clone())).collect()).ok()?
 }
