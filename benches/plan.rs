@@ -44,7 +44,9 @@ fn row(pools: usize) {
     changed.spec.pools[0].members[0].weight = 7;
 
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join(MAIN_FILE), &configuration.files[MAIN_FILE]).unwrap();
+    for (name, content) in &configuration.files {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
     let (mut whole, mut change, mut check) = (vec![], vec![], vec![]);
     let fresh = World { identity: Some(Identity { renew: None }), ..World::default() };
     for _ in 0..ROUNDS {
