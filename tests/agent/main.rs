@@ -9,6 +9,7 @@ mod latency;
 mod loss;
 mod pod;
 mod refusals;
+mod routes;
 mod runtime;
 mod traffic;
 mod trust;
