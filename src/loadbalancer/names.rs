@@ -77,9 +77,9 @@ pub(super) fn allowed_file(listener: &str) -> String {
     format!("allowed-{listener}{LIST_SUFFIX}")
 }
 
-/// The name of the file with one of a listener's tables of routes.
-pub(super) fn routes_file(listener: &str, number: usize) -> String {
-    format!("routes-{listener}.{number}{MAP_SUFFIX}")
+/// The name of the file with a listener's routes.
+pub(super) fn routes_file(listener: &str) -> String {
+    format!("routes-{listener}{MAP_SUFFIX}")
 }
 
 /// Whether a backend is one of this pool's.

@@ -121,6 +121,8 @@ async fn who_may_connect_changes_at_once_and_nobody_does_by_mistake() {
         |sequence, networks: &str| configuration(&pod, sequence, &format!(", allowedCidrs: [{networks}]"), &pools);
     let web = pod.web();
     let is_let_in = async || get(web, "/").await.is_ok();
+    let many: String = (1000..1127).map(|number| format!("'2001:db8:1111:1111:1111:1111:{number}:0/112', ")).collect();
+    let many = many + "127.0.0.0/8";
     let steps = [
         // Everybody; with the first network HAProxy is loaded anew, and so without the last.
         ("", true, 1),
@@ -130,6 +132,9 @@ async fn who_may_connect_changes_at_once_and_nobody_does_by_mistake() {
         ("'2001:db8::/32'", false, 2),
         ("127.9.9.9/8, 127.0.0.0/8", true, 2),
         ("192.0.2.0/24", false, 2),
+        // As many as there can be: more than one command.
+        (&many, true, 2),
+        ("192.0.2.0/24", false, 2),
         ("0.0.0.0/0", true, 2),
         ("", true, 3),
     ];
@@ -137,6 +142,29 @@ async fn who_may_connect_changes_at_once_and_nobody_does_by_mistake() {
         let report = pod.push(&allow(sequence, networks)).await.expect("taken");
         assert_eq!((is_let_in().await, report.reloads), (expected, reloads), "{networks}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_of_hosts_change_at_once_for_clients_that_were_answered_otherwise_before() {
+    let pod = Pod::running().await;
+    let pools = pools().await;
+    let rules = |sequence, end: &str, pool: &str| {
+        let listener = format!(
+            ", rules: [{{ name: kept, matches: [{{ type: Host, operator: EndsWith, value: .never.example }}], pool: b }},
+                {{ name: r, matches: [{{ type: Host, operator: EndsWith, value: {end} }}], pool: {pool} }}]"
+        );
+        configuration(&pod, sequence, &listener, &pools)
+    };
+    let reloads = pod.push(&rules(2, ".other.example", "b")).await.expect("taken").reloads;
+    // HAProxy remembers what it found for a host: the clients ask for `web` all the time.
+    let traffic = Traffic::start(&pod);
+    for (sequence, (end, pool, expected)) in
+        (3..).zip([("eb", "c", "c"), ("WEB", "b", "b"), ("xb", "b", "a")].repeat(10))
+    {
+        assert_eq!(pod.push(&rules(sequence, end, pool)).await.expect("taken").reloads, reloads);
+        assert_eq!(get(pod.web(), "/").await.expect("an answer"), expected, "{end}");
+    }
+    traffic.end_without_loss().await;
 }
 
 #[tokio::test]
@@ -154,7 +182,7 @@ async fn many_routes_take_more_than_one_command() {
     let reloads = pod.push(&configuration(&pod, 2, "", &pools)).await.expect("taken").reloads;
     for (sequence, pool) in (3..).zip(["b", "c"]) {
         let wanted = configuration(&pod, sequence, &rules(pool), &pools);
-        assert!(wanted.files["routes-web.1.map"].len() > 40_000, "several payloads");
+        assert!(wanted.files["routes-web.map"].len() > 40_000, "several payloads");
         assert_eq!(pod.push(&wanted).await.expect("taken").reloads, reloads);
         let path = format!("/29/{}", "x".repeat(200));
         assert_eq!(get(pod.web(), &path).await.expect("an answer"), pool);
@@ -168,9 +196,9 @@ async fn patterns_that_drift_are_put_right_and_counted() {
     let listener = ", allowedCidrs: [127.0.0.0/8], rules: [{ name: r, matches: [{ type: Path, value: /r }], pool: b }]";
     let reloads = pod.push(&configuration(&pod, 2, listener, &pools)).await.expect("taken").reloads;
     let by_hand = [
-        "clear map routes-web.1.map",
-        "add map routes-web.1.map || c.http",
-        "set map routes-web.1.map ||/r? nowhere",
+        "clear map routes-web.map",
+        "add map routes-web.map |1|| c.http",
+        "set map routes-web.map |1||/r? nowhere",
         "add acl allowed-web.acl 10.0.0.0/8",
         "del acl allowed-web.acl 127.0.0.0/8",
     ];
@@ -186,11 +214,11 @@ async fn patterns_that_drift_are_put_right_and_counted() {
         .await;
     }
     // Somebody else's unfinished change is in nobody's way, and an empty table must be empty too.
-    worker(&pod).ask("prepare map routes-web.1.map").await.expect("said");
-    worker(&pod).ask("add map @1000 routes-web.1.map x y").await.expect("said");
+    worker(&pod).ask("prepare map routes-web.map").await.expect("said");
+    worker(&pod).ask("add map @1000 routes-web.map x y").await.expect("said");
     let without = configuration(&pod, 3, ", allowedCidrs: [127.0.0.0/8]", &pools);
     assert_eq!(pod.push(&without).await.expect("taken").reloads, reloads);
-    worker(&pod).ask("add map routes-web.1.map || c.http").await.expect("said");
+    worker(&pod).ask("add map routes-web.map |1|| c.http").await.expect("said");
     let report = pod.report_with(|report| report.drifted == 6).await;
     assert_eq!(report.reloads, reloads);
     assert_eq!(get(pod.web(), "/r").await.expect("an answer"), "a");

@@ -56,13 +56,13 @@ fn everything_that_can_be_said_is_rendered() {
             "certificate-shop.pem",
             "certificates-secure.list",
             "haproxy.cfg",
-            "routes-secure.1.map",
-            "routes-web.1.map"
+            "routes-secure.map",
+            "routes-web.map"
         ],
         "nothing but what is referred to"
     );
     assert_eq!(configuration.files["allowed-secure.acl"], "192.0.2.0/24\n2001:db8::/32\n");
-    assert_eq!(configuration.files["routes-web.1.map"], "", "there is no rule yet, and can be without a reload");
+    assert_eq!(configuration.files["routes-web.map"], "", "there is no rule yet, and can be without a reload");
     assert_eq!(configuration.files["certificates-secure.list"], "certificate-shop.pem\ncertificate-blog.pem\n");
 }
 

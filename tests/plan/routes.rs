@@ -7,6 +7,7 @@ use std::{
     net::{TcpListener, TcpStream},
 };
 
+use fairway::clients::haproxy::patterns;
 use proptest::prelude::*;
 
 use crate::fixtures::{judged, load_balancer, planned, secret_configuration, world};
@@ -24,8 +25,9 @@ const HOSTS: [&str; 12] = ["x", "a.x", "b.a.x", ".x", ".a.x", "A.X", "Aa.x", "a|
 const PATHS: [&str; 16] =
     ["/", "/a", "/a/", "/a/b", "/ab", "/A", "a", "/a?", "/a b", "/a#", "/ü", "/%", "/a|", "/b", "/a/b/c", "/a;b"];
 /// As they are sent.
-const ASKED_HOSTS: [&str; 14] = [
-    "x", "X:80", "a.x", "A.x:8080", "b.a.x", "c.b.a.x", "aa.x", "xx", "a|x", "y,a.x", "*.x", ".x", "a.x|/a", "\u{fc}.x",
+const ASKED_HOSTS: [&str; 15] = [
+    "", "x", "X:80", "a.x", "A.x:8080", "b.a.x", "c.b.a.x", "aa.x", "xx", "a|x", "y,a.x", "*.x", ".x", "a.x|/a",
+    "\u{fc}.x",
 ];
 const ASKED_PATHS: [&str; 18] = [
     "/", "/?a", "/a", "/a?b=/c", "/a/", "/a/b", "/a/b/c?d", "/ab", "/abc", "/A", "/b", "/b/", "/a|", "/a;b", "/%61",
@@ -170,13 +172,68 @@ fn rules_become_a_table_that_says_what_they_say_in_their_order() {
 ",
     );
     let table = "\
-.example .example
-|*.example| c.http
-|*.example|/healthz? c.http
-|shop.example| c.http
-|shop.example|/api b.http
-|shop.example|/healthz? c.http
-||/healthz? c.http
+.example|1 .example
+|1|*.example| c.http
+|1|*.example|/healthz? c.http
+|1|shop.example| c.http
+|1|shop.example|/api b.http
+|1|shop.example|/healthz? c.http
+|1||/healthz? c.http
 ";
-    assert_eq!(files["routes-web.1.map"], table);
+    assert_eq!(files["routes-web.map"], table);
+}
+
+#[test]
+fn a_route_is_no_line_of_the_main_file() {
+    let rule = |host: &str, path: &str, pool: &str| {
+        format!(
+            "{{ name: r, matches: [{{ type: Host, value: {host} }}, {{ type: Path, operator: StartsWith, value: {path} }}], pool: {pool} }},"
+        )
+    };
+    let reject = "{ name: no, matches: [{ type: Header, key: X-A, value: a }], reject: {} },";
+    let all = ["", &rule("a", "/a", "a"), &rule("b", "/b", "b"), &rule("c", "/c", "c")];
+    let main = |text: &str| files(text)["haproxy.cfg"].clone();
+    for rule in all {
+        assert_eq!(main(rule), main(""), "{rule}");
+        assert_eq!(main(&format!("{reject}{rule}")), main(reject), "{rule}");
+    }
+}
+
+#[test]
+fn rules_around_another_keep_their_place_and_share_the_file() {
+    let files = files(
+        "
+{ name: r1, matches: [{ type: Host, value: h }], pool: b },
+{ name: no, matches: [{ type: Header, key: X-A, value: a }], reject: {} },
+{ name: r2, matches: [{ type: Host, operator: EndsWith, value: h }], pool: c },
+",
+    );
+    assert_eq!(files["routes-web.map"], "|1|h| b.http\nh|2 h\n|2|*h| c.http\n");
+    let main = &files["haproxy.cfg"];
+    let places = ["str(|1),concat(,txn.named)", "deny", "map_end", "str(|2),concat(,txn.any)"].map(|it| main.find(it));
+    assert!(places.is_sorted() && places[0].is_some(), "{main}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn no_text_changes_another_line_of_a_table(
+        host in "[^\\x00-\\x1f\\x7f-\\x9f]{1,20}|[a-z.|*?]{1,6}",
+        path in "/[^\\x00-\\x1f\\x7f-\\x9f]{0,20}|/[a-z|?# %]{1,6}",
+    ) {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        let files = files(&format!(
+            "{{ name: r1, matches: [{{ type: Host, value: before.example }}], pool: b }},
+             {{ name: r2, matches: [{{ type: Host, value: {} }}, {{ type: Path, value: {} }}], pool: c }},
+             {{ name: r3, matches: [{{ type: Host, value: after.example }}], pool: b }}",
+            quoted(&host), quoted(&path)
+        ));
+        let table = &files["routes-web.map"];
+        let lines = patterns("routes-web.map", table).expect("each line is a key and a value");
+        prop_assert!(lines.contains(&"|1|before.example| b.http"), "{}", table);
+        let after = ["|1|after.example| b.http", "|2|after.example| b.http"];
+        prop_assert_eq!(lines.iter().filter(|line| after.contains(line)).count(), 1, "{}", table);
+        prop_assert!(lines.len() == 2 || lines.len() == 3, "{}", table);
+    }
 }

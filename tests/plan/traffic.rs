@@ -172,6 +172,7 @@ fn hello(name: &str) -> Vec<u8> {
 
 #[rstest]
 #[case::by_its_name(hello("Shop.example"), true)]
+#[case::by_the_end_of_its_name(hello("a.Wild.example"), true)]
 #[case::refused_by_name(hello("closed.example"), false)]
 #[case::for_nobody(hello("other.example"), false)]
 #[case::not_tls(b"GET / HTTP/1.1\r\n\r\n".to_vec(), false)]
@@ -187,6 +188,7 @@ listeners:
     rules:
       - {{ name: closed, matches: [{{ type: Host, value: closed.example }}], reject: {{}} }}
       - {{ name: shop, matches: [{{ type: Host, value: shop.example }}], pool: app }}
+      - {{ name: wild, matches: [{{ type: Host, operator: EndsWith, value: .wild.example }}], pool: app }}
 pools: [{{ name: app, members: [{{ address: 127.0.0.1, port: {} }}] }}]
 ",
         address.port()

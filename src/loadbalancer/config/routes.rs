@@ -26,7 +26,7 @@ pub enum Step<'a> {
 pub struct Routes {
     /// Ends of hosts, the longest first.
     ends: Vec<String>,
-    /// Backends by what a request's key begins with: `|<host>|<beginning of a path>` or `|<host>|<path>?`, where
+    /// Backends by what the key of a request begins with: `|<host>|<beginning of a path>` or `|<host>|<path>?`, where
     /// an end of hosts is `*<end>` and the rest of all hosts is nothing.
     backends: BTreeMap<String, String>,
 }
@@ -38,11 +38,12 @@ impl Routes {
         !self.ends.is_empty()
     }
 
-    /// The lines of the map file: a key, a space, a value. No key of an end holds `|`, with which all others begin.
+    /// The table's lines in the map file: a key, a space, a value. The number keeps a listener's tables apart: they
+    /// share a file, so that all change at one moment. Ends are followed by it, all else begins with it.
     #[must_use]
-    pub fn render(&self) -> String {
-        let ends = self.ends.iter().flat_map(|end| [end, " ", end, "\n"]);
-        let backends = self.backends.iter().flat_map(|(key, backend)| [key, " ", backend, "\n"]);
+    pub fn render(&self, number: usize) -> String {
+        let ends = self.ends.iter().map(|end| format!("{end}|{number} {end}\n"));
+        let backends = self.backends.iter().map(|(key, backend)| format!("|{number}{key} {backend}\n"));
         ends.chain(backends).collect()
     }
 }

@@ -60,11 +60,13 @@ pub(super) fn render(text: &mut String, frontend: &Frontend) {
 
 /// The files with patterns that its lines refer to.
 pub(super) fn files(frontend: &Frontend) -> impl Iterator<Item = (String, String)> {
+    let name = &frontend.name;
+    let routes = frontend.takes_rules().then(|| (names::routes_file(name), rules::routes(frontend)));
     // In an order of their own: neither the user's order nor what is said twice matters.
     let networks: BTreeSet<IpNet> = frontend.settings.allowed.iter().map(IpNet::trunc).collect();
-    let allowed = networks.iter().flat_map(|network| [network.to_string(), "\n".to_owned()]).collect();
-    let allowed = (names::allowed_file(&frontend.name), allowed);
-    rules::files(frontend).into_iter().chain((!networks.is_empty()).then_some(allowed))
+    let lines = networks.iter().flat_map(|network| [network.to_string(), "\n".to_owned()]).collect();
+    let allowed = (!networks.is_empty()).then(|| (names::allowed_file(name), lines));
+    routes.into_iter().chain(allowed)
 }
 
 fn render_bind(text: &mut String, frontend: &Frontend) {

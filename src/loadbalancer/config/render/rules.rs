@@ -26,19 +26,20 @@ pub(super) fn render(text: &mut String, frontend: &Frontend) {
     // The keys that are looked up in tables: of its host, and of any host.
     line!(text, "{request} set-var-fmt(txn.named) |%[{host},lower]|{path}?");
     line!(text, "{request} set-var-fmt(txn.any) ||{path}?");
-    let mut tables = 0;
+    let file = names::routes_file(&frontend.name);
+    let mut table = 0;
     for step in frontend.steps() {
         match step {
             Step::Rule(rule) => render_rule(text, request, frontend.mode, rule),
             Step::Routes(routes) => {
-                tables += 1;
-                let file = names::routes_file(&frontend.name, tables);
+                table += 1;
                 let look_up = |text: &mut String, key: &str, condition: &str| {
-                    line!(text, "{request} set-var(txn.pool) var({key}),map_beg({file}) if !{DECIDED}{condition}");
+                    let found = format!("str(|{table}),concat(,{key}),map_beg({file})");
+                    line!(text, "{request} set-var(txn.pool) {found} if !{DECIDED}{condition}");
                 };
                 look_up(text, "txn.named", &format!(" !{ODD}"));
                 if routes.has_ends() {
-                    let end = format!("{host},lower,map_end({file})");
+                    let end = format!("{host},lower,concat(|{table}),map_end({file})");
                     line!(text, "{request} set-var-fmt(txn.ending) |*%[{end}]|{path}? if !{DECIDED}");
                     look_up(text, "txn.ending", "");
                 }
@@ -48,13 +49,13 @@ pub(super) fn render(text: &mut String, frontend: &Frontend) {
     }
 }
 
-/// The tables as files, by name.
-pub(super) fn files(frontend: &Frontend) -> Vec<(String, String)> {
+/// The file with all tables.
+pub(super) fn routes(frontend: &Frontend) -> String {
     let routes = frontend.steps().into_iter().filter_map(|step| match step {
         Step::Rule(_) => None,
-        Step::Routes(routes) => Some(routes.render()),
+        Step::Routes(routes) => Some(routes),
     });
-    routes.enumerate().map(|(index, text)| (names::routes_file(&frontend.name, index + 1), text)).collect()
+    routes.zip(1..).map(|(routes, number)| routes.render(number)).collect()
 }
 
 fn render_rule(text: &mut String, request: &str, understood: Mode, rule: &Rule) {
