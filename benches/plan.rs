@@ -52,7 +52,9 @@ fn load_balancers(pools: usize) {
     changed.spec.pools[0].members[0].weight = 7;
 
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join(MAIN_FILE), &configuration.files[MAIN_FILE]).unwrap();
+    for (name, content) in &configuration.files {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
     let [mut whole, mut change, mut check] = [(); 3].map(|()| Times::default());
     let fresh = world();
     for _ in 0..ROUNDS {
@@ -77,12 +79,13 @@ fn backends() {
     let folder = tempfile::tempdir().unwrap();
     // HAProxy refuses to run without anything to listen on.
     let listens = "frontend web\n    bind 127.0.0.1:0\n    default_backend pool0.http\n";
-    fs::write(folder.path().join(MAIN_FILE), format!("{running}\n{listens}")).unwrap();
+    fs::write(folder.path().join(MAIN_FILE), format!("{}\n{listens}", running[MAIN_FILE])).unwrap();
     config.backends[0].servers[0].weight = 7;
     let wanted = render(&config);
-    let read = |text: String| Version::read([(MAIN_FILE.to_owned(), text)].into()).unwrap();
-    let loaded = read(with_spares(&running, usize::MAX));
-    let (running, size) = (read(running), wanted.len());
+    let read = |files| Version::read(files).unwrap();
+    let spared = with_spares(&running[MAIN_FILE], usize::MAX);
+    let loaded = read([(MAIN_FILE.to_owned(), spared)].into());
+    let (running, size) = (read(running), wanted[MAIN_FILE].len());
     let slots = slots(&loaded, "pool0.http");
     let [mut rendering, mut change, mut check] = [(); 3].map(|()| Times::default());
     for _ in 0..ROUNDS {
@@ -126,6 +129,7 @@ fn slots(loaded: &Version, backend: &str) -> Slots {
     let servers = loaded.backend(backend).unwrap().servers.iter().map(|server| Slot {
         name: server.name.clone(),
         address: Some(server.address),
+        check: server.check,
         maintenance: !server.enabled,
         drained: false,
         weight: server.weight,

@@ -91,8 +91,8 @@ pub struct Applier {
     drift_counter: Counter,
     /// When the last one was that drift needed.
     drift_reload: Option<Instant>,
-    /// Which of them is looked at next.
-    next_certificate: usize,
+    /// Which file is compared next.
+    next_file: usize,
     known: Option<runtime::Known>,
     pools: BTreeMap<String, Vec<MemberHealth>>,
     /// Whether they were, since the last reload and the last look at the worker.
@@ -119,7 +119,7 @@ impl Applier {
             drifted: 0,
             drift_counter: metrics.drifted.clone(),
             drift_reload: None,
-            next_certificate: 0,
+            next_file: 0,
             known: None,
             pools: BTreeMap::new(),
             pools_looked_at: false,

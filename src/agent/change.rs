@@ -6,6 +6,7 @@
 //!   over which nothing runs, and is made ready then.
 //! - New members are ready, and weights raised, before old ones are taken out: where both the old and the new
 //!   have a member that takes traffic, there is one at each moment.
+//! - Routes lead to members that are ready by then, and away from members before they are taken out.
 //! - Who is taken out goes to maintenance: nothing new comes, what runs is finished, and idle connections
 //!   are closed at once.
 //! - A member that is made ready takes traffic before its first check, as at a start of HAProxy; the first
@@ -23,15 +24,15 @@ use super::{
     layout::{Backend, Freedom, Layout, NotUnderstood, Server},
     protocol::MAIN_FILE,
 };
-use crate::clients::haproxy::Slots;
+use crate::clients::haproxy::{LARGEST_PAYLOAD, Slots, patterns};
 
 pub use slots::occupants;
 
 /// Contents by file name.
 pub type FileMap = BTreeMap<String, String>;
 
-/// The largest certificate file, in bytes: HAProxy drops a payload that does not fit its buffer, silently.
-const LARGEST_PAYLOAD: usize = 15_000;
+/// What no file holds.
+const OTHER: &str = "\0";
 
 /// A configuration that was understood, read once.
 #[derive(Clone)]
@@ -57,7 +58,7 @@ impl Version {
         Ok(Self { files, layout })
     }
 
-    /// The files, such as certificates.
+    /// The files, such as certificates and maps.
     #[must_use]
     pub fn files(&self) -> &FileMap {
         &self.files
@@ -66,7 +67,7 @@ impl Version {
     /// The same, but that a file is not served as it should be.
     #[must_use]
     pub fn without(mut self, file: &str) -> Self {
-        self.files.insert(file.to_owned(), String::new());
+        self.files.insert(file.to_owned(), OTHER.to_owned());
         self
     }
 
@@ -115,12 +116,26 @@ pub enum Command {
         /// Its content.
         pem: String,
     },
+    /// Use other patterns in place of those of a file.
+    Patterns {
+        /// The file's name.
+        file: String,
+        /// Its content.
+        content: String,
+    },
     /// Lead a slot that is in maintenance, and quiet, elsewhere.
     Fill {
         /// Which.
         slot: Place,
         /// Where it shall lead.
         address: SocketAddr,
+    },
+    /// Check something else in place of where it leads.
+    Aim {
+        /// Which.
+        slot: Place,
+        /// What shall be checked.
+        target: SocketAddr,
     },
     /// Set a weight, 0 to 256.
     Weigh {
@@ -146,6 +161,7 @@ impl fmt::Debug for Command {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Certificate { file, pem } => write!(formatter, "certificate {file} of {} bytes", pem.len()),
+            Self::Patterns { file, content } => write!(formatter, "{} patterns of {file}", content.lines().count()),
             command => formatter.write_str(&command.lines().join("; ")),
         }
     }
@@ -167,13 +183,16 @@ impl fmt::Display for Place {
 }
 
 impl Command {
-    /// What is said to HAProxy; nothing for a certificate, which is more than lines.
+    /// What is said to HAProxy; nothing for what is more than lines.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {
-            Self::Certificate { .. } => Vec::new(),
+            Self::Certificate { .. } | Self::Patterns { .. } => Vec::new(),
             Self::Fill { slot, address } => {
                 vec![format!("set server {slot} addr {} port {}", address.ip(), address.port())]
+            }
+            Self::Aim { slot, target } => {
+                vec![format!("set server {slot} check-addr {} port {}", target.ip(), target.port())]
             }
             Self::Weigh { slot, weight } => vec![format!("set server {slot} weight {weight}")],
             Self::Ready { slot } => vec![format!("set server {slot} state ready")],
@@ -194,7 +213,7 @@ pub enum Why {
     /// Other lines than those of servers differ.
     #[error("more than servers differs")]
     Skeleton,
-    /// A file that is not a certificate differs, is new, or is gone.
+    /// A file that is neither a certificate nor holds patterns differs, or a file is new or gone.
     #[error("the file {0} differs")]
     File(String),
     /// A certificate does not fit into one command.
@@ -233,7 +252,7 @@ impl Why {
 /// # Errors
 /// Why it must be a reload.
 pub fn touched(loaded: &Version, running: &Version, wanted: &Version) -> Result<BTreeSet<String>, Why> {
-    certificates(loaded, running, wanted)?;
+    contents(loaded, running, wanted)?;
     let (loaded, running, wanted) = (&loaded.layout, &running.layout, &wanted.layout);
     if loaded.skeleton != wanted.skeleton {
         return Err(Why::Skeleton);
@@ -266,8 +285,7 @@ fn commands(situation: Situation<'_>, wanted: &Version) -> Result<Vec<Command>, 
     if !touched.iter().all(|name| situation.slots.contains_key(name)) {
         return Err(Why::Unknown);
     }
-    let mut commands = certificates(situation.loaded, situation.running, wanted)?;
-    let mut steps = slots::Steps::default();
+    let mut steps = slots::Steps::of(contents(situation.loaded, situation.running, wanted)?);
     for (name, slots) in situation.slots {
         let Some((loaded, next)) = situation.loaded.backend(name).zip(wanted.backend(name)) else { continue };
         if !is_allowed(loaded, next) {
@@ -275,14 +293,14 @@ fn commands(situation: Situation<'_>, wanted: &Version) -> Result<Vec<Command>, 
         }
         slots::plan(name, loaded, next, slots, &mut steps)?;
     }
-    commands.extend(steps.in_order());
-    Ok(commands)
+    Ok(steps.in_order().collect())
 }
 
 fn is_allowed(loaded: &Backend, next: &Backend) -> bool {
-    let members = |backend: &Backend, weighed: bool| -> BTreeSet<_> {
+    let members = |backend: &Backend, whole: bool| -> BTreeSet<_> {
         let servers = backend.servers.iter().filter(|server| !server.is_spare());
-        servers.map(|server| (server.name.clone(), server.address, if weighed { server.weight } else { 0 })).collect()
+        let rest = |server: &Server| whole.then_some((server.weight, server.check));
+        servers.map(|server| (server.name.clone(), server.address, rest(server))).collect()
     };
     match loaded.freedom {
         Freedom::Members => true,
@@ -291,8 +309,8 @@ fn is_allowed(loaded: &Backend, next: &Backend) -> bool {
     }
 }
 
-/// Commands for the certificates that differ; all other files must be the same.
-fn certificates(loaded: &Version, running: &Version, wanted: &Version) -> Result<Vec<Command>, Why> {
+/// Commands for the certificates and patterns that differ; all other files must be the same.
+fn contents(loaded: &Version, running: &Version, wanted: &Version) -> Result<Vec<Command>, Why> {
     let [loaded, running, wanted] = [loaded, running, wanted].map(Version::files);
     let names: BTreeSet<&String> = loaded.keys().chain(running.keys()).chain(wanted.keys()).collect();
     let main_file = wanted.get(MAIN_FILE).map_or("", String::as_str);
@@ -303,17 +321,24 @@ fn certificates(loaded: &Version, running: &Version, wanted: &Version) -> Result
         if running == wanted {
             continue;
         }
-        if !is_certificate(name, wanted, main_file) {
+        if patterns(name, wanted).is_some() {
+            commands.push(Command::Patterns { file: name.clone(), content: wanted.clone() });
+        } else if is_certificate(name, wanted, main_file) {
+            commands.push(certificate(name, wanted)?);
+        } else {
             return Err(Why::File(name.clone()));
         }
-        // An empty line would end the payload.
-        let pem: String = wanted.lines().filter(|line| !line.trim().is_empty()).flat_map(|line| [line, "\n"]).collect();
-        if pem.len() > LARGEST_PAYLOAD {
-            return Err(Why::Payload(name.clone()));
-        }
-        commands.push(Command::Certificate { file: name.clone(), pem });
     }
     Ok(commands)
+}
+
+fn certificate(name: &str, content: &str) -> Result<Command, Why> {
+    // An empty line would end the payload.
+    let pem: String = content.lines().filter(|line| !line.trim().is_empty()).flat_map(|line| [line, "\n"]).collect();
+    if pem.len() > LARGEST_PAYLOAD {
+        return Err(Why::Payload(name.to_owned()));
+    }
+    Ok(Command::Certificate { file: name.to_owned(), pem })
 }
 
 /// Whether a file is a certificate with its key, which is used as such and not to verify others.

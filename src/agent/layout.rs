@@ -7,6 +7,9 @@ use std::{
     net::SocketAddr,
 };
 
+use super::protocol::EXPECTED_OPTIONS;
+use crate::clients::haproxy::CheckTarget;
+
 /// What the name of a spare slot begins with.
 pub const SPARE: &str = "fairway-spare-";
 /// What a spare slot costs in a worker, in bytes (measured).
@@ -36,6 +39,8 @@ pub struct Backend {
     pub freedom: Freedom,
     /// In the order of their lines, spare slots among them.
     pub servers: Vec<Server>,
+    /// The options that servers are told to have which will come.
+    expected: Option<String>,
     /// The line after which spare slots have their place.
     end: usize,
 }
@@ -64,6 +69,8 @@ pub struct Server {
     pub weight: u16,
     /// Whether it may take traffic at all.
     pub enabled: bool,
+    /// What is checked.
+    pub check: CheckTarget,
     /// All other words. They can't be changed while HAProxy runs.
     pub options: String,
 }
@@ -158,6 +165,11 @@ impl Traits {
 impl Reader {
     fn line(&mut self, index: usize, line: &str) -> Result<(), &'static str> {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        if let Section::Backend(_, backend, ..) = &mut self.section
+            && let Some(options) = line.trim().strip_prefix(EXPECTED_OPTIONS)
+        {
+            backend.expected = Some(options.trim().to_owned());
+        }
         let Some(first) = words.first().filter(|word| !word.starts_with('#')) else { return Ok(()) };
         if first.starts_with('.') {
             return Err("a condition");
@@ -222,16 +234,25 @@ impl Server {
         }
         let name = words.next().filter(|name| !name.is_empty() && name.bytes().all(is_of_a_name))?.to_owned();
         let address: SocketAddr = words.next()?.parse().ok()?;
-        let (mut weight, mut enabled, mut options) = (1, true, Vec::new());
+        let (mut weight, mut enabled, mut check, mut options) = (1, true, CheckTarget::default(), Vec::new());
         while let Some(word) = words.next() {
             match word {
                 "weight" => weight = words.next()?.parse().ok().filter(|weight| *weight <= 256)?,
                 "disabled" => enabled = false,
                 "enabled" => return None,
+                // IPv6 stands in brackets here.
+                "addr" => check.address = Some(words.next()?.trim_matches(['[', ']']).parse().ok()?),
+                "port" => check.port = Some(words.next()?.parse().ok().filter(|port| *port != 0)?),
                 word => options.push(word),
             }
         }
-        (address.port() != 0).then(|| Self { name, address, weight, enabled, options: options.join(" ") })
+        (address.port() != 0).then(|| Self { name, address, weight, enabled, check, options: options.join(" ") })
+    }
+
+    /// Whether it is checked at all.
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        self.options.split(' ').any(|option| option == "check")
     }
 
     /// Whether it is one of the agent's own slots.
@@ -301,6 +322,9 @@ fn kinds(backend: &Backend) -> Vec<(usize, &str, usize)> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for server in &backend.servers {
         *counts.entry(&server.options).or_default() += 1;
+    }
+    if let (true, Some(expected)) = (counts.is_empty(), &backend.expected) {
+        counts.insert(expected, 0);
     }
     if counts.len() > MOST_KINDS || backend.freedom != Freedom::Members {
         return Vec::new();

@@ -17,6 +17,13 @@ use sha2::{Digest, Sha256};
 
 /// The file that every [`Configuration`] must hold.
 pub const MAIN_FILE: &str = "haproxy.cfg";
+/// How the names of files end that hold patterns for `acl ... -f`, one on each line.
+pub const LIST_SUFFIX: &str = ".acl";
+/// How the names of files end that hold a map: a key, a space and a value on each line.
+pub const MAP_SUFFIX: &str = ".map";
+/// What a comment in a backend without servers begins with; then come the options that its servers will have, so
+/// that the agent can keep slots for them.
+pub const EXPECTED_OPTIONS: &str = "# fairway-server";
 /// The port on which an agent takes configurations (mutual TLS).
 pub const AGENT_PORT: u16 = 9443;
 /// The port on which an agent answers `/healthz`, `/readyz` and `/metrics` (plain HTTP).

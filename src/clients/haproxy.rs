@@ -2,6 +2,7 @@
 //! and what their answers mean. One command for each connection, since an open prompt keeps an *old*
 //! worker alive, and answering.
 
+mod patterns;
 mod slots;
 
 use std::{
@@ -19,7 +20,8 @@ use tokio::{
 
 use crate::agent::protocol::{MemberHealth, MemberState};
 
-pub use slots::{ServedCertificate, Slot, Slots};
+pub use patterns::{LARGEST_PAYLOAD, patterns};
+pub use slots::{CheckTarget, ServedCertificate, Slot, Slots};
 
 /// The variable that tells which configuration a worker runs. It can be set while it runs.
 pub const MARKER: &str = "proc.fairway_hash";

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::config::Mode;
+use crate::agent::protocol::{LIST_SUFFIX, MAP_SUFFIX};
 
 /// The name of the Deployment, Service, `ServiceAccount`, `PodDisruptionBudget` and `NetworkPolicy`.
 pub(super) fn child(load_balancer: &str) -> String {
@@ -69,6 +70,16 @@ pub(super) fn certificate_list(listener: &str) -> String {
 /// The name of the file with the authorities of a `ConfigMap`.
 pub(super) fn authorities_file(config_map: &str) -> String {
     format!("authorities-{config_map}.pem")
+}
+
+/// The name of the file with the networks that may connect to a listener.
+pub(super) fn allowed_file(listener: &str) -> String {
+    format!("allowed-{listener}{LIST_SUFFIX}")
+}
+
+/// The name of the file with a listener's routes.
+pub(super) fn routes_file(listener: &str) -> String {
+    format!("routes-{listener}{MAP_SUFFIX}")
 }
 
 /// Whether a backend is one of this pool's.

@@ -11,6 +11,7 @@ mod loss;
 mod persistence;
 mod pod;
 mod refusals;
+mod routes;
 mod runtime;
 mod traffic;
 mod trust;

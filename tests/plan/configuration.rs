@@ -50,9 +50,19 @@ fn everything_that_can_be_said_is_rendered() {
     let names: Vec<_> = configuration.files.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["certificate-blog.pem", "certificate-shop.pem", "certificates-secure.list", "haproxy.cfg"],
+        [
+            "allowed-secure.acl",
+            "certificate-blog.pem",
+            "certificate-shop.pem",
+            "certificates-secure.list",
+            "haproxy.cfg",
+            "routes-secure.map",
+            "routes-web.map"
+        ],
         "nothing but what is referred to"
     );
+    assert_eq!(configuration.files["allowed-secure.acl"], "192.0.2.0/24\n2001:db8::/32\n");
+    assert_eq!(configuration.files["routes-web.map"], "", "there is no rule yet, and can be without a reload");
     assert_eq!(configuration.files["certificates-secure.list"], "certificate-shop.pem\ncertificate-blog.pem\n");
 }
 

@@ -13,5 +13,6 @@ mod objects;
 mod pools;
 mod random;
 mod references;
+mod routes;
 mod status;
 mod traffic;

@@ -13,7 +13,7 @@ listeners:
     port: 80
     pool: app
     rules:
-      - { name: to, matches: [{ type: Path, value: a }], pool: app }
+      - { name: to, matches: [{ type: Path, operator: Contains, value: a }], pool: app }
       - { name: url, matches: [{ type: Header, key: X, value: a }], redirect: { url: /a } }
       - { name: prefix, matches: [{ type: Host, value: a }], redirect: { prefix: /a } }
       - { name: no, matches: [{ type: FileType, value: a }], reject: {} }

@@ -19,17 +19,23 @@ use serde_json::Value;
 use crate::fixtures::{load_balancer, planned, secret_configuration, world};
 
 /// A running HAProxy; it ends with the test.
-struct Haproxy {
+pub(crate) struct Haproxy {
     process: Child,
     port: u16,
+    /// The ports of all listeners.
+    pub(crate) ports: Vec<u16>,
     _folder: tempfile::TempDir,
 }
 
 impl Haproxy {
-    /// Runs what a spec becomes; `PORT` in it is a free port.
-    fn start(spec: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let plan = planned(&load_balancer(&spec.replace("PORT", &port.to_string())), &world());
+    /// Runs what a spec becomes; each `PORT` in it is a free port.
+    pub(crate) fn start(spec: &str) -> Self {
+        let free: Vec<_> = spec.matches("PORT").map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> = free.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        drop(free);
+        let port = ports[0];
+        let spec = ports.iter().fold(spec.to_owned(), |spec, port| spec.replacen("PORT", &port.to_string(), 1));
+        let plan = planned(&load_balancer(&spec), &world());
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in secret_configuration(&plan).unwrap().files {
             // One machine may run several of these tests at a time; pods have a network each.
@@ -43,7 +49,7 @@ impl Haproxy {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let haproxy = Self { process, port, _folder: folder };
+        let haproxy = Self { process, port, ports, _folder: folder };
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(started.elapsed() < Duration::from_secs(10), "HAProxy does not answer");
@@ -166,6 +172,7 @@ fn hello(name: &str) -> Vec<u8> {
 
 #[rstest]
 #[case::by_its_name(hello("Shop.example"), true)]
+#[case::by_the_end_of_its_name(hello("a.Wild.example"), true)]
 #[case::refused_by_name(hello("closed.example"), false)]
 #[case::for_nobody(hello("other.example"), false)]
 #[case::not_tls(b"GET / HTTP/1.1\r\n\r\n".to_vec(), false)]
@@ -181,6 +188,7 @@ listeners:
     rules:
       - {{ name: closed, matches: [{{ type: Host, value: closed.example }}], reject: {{}} }}
       - {{ name: shop, matches: [{{ type: Host, value: shop.example }}], pool: app }}
+      - {{ name: wild, matches: [{{ type: Host, operator: EndsWith, value: .wild.example }}], pool: app }}
 pools: [{{ name: app, members: [{{ address: 127.0.0.1, port: {} }}] }}]
 ",
         address.port()

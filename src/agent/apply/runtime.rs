@@ -19,7 +19,7 @@ use crate::{
         metrics::ChangeLabels,
         protocol::{Configuration, MemberHealth, Proven},
     },
-    clients::haproxy::{Slots, Snapshot},
+    clients::haproxy::{Slots, Snapshot, patterns},
 };
 
 /// All commands of one change, and the proof.
@@ -30,6 +30,8 @@ const LINE_LIMIT: usize = 8_000;
 const ASKED_FOR_ONE_BY_ONE: usize = 8;
 /// What a worker runs that could not be put right while it runs. No hash: nothing is proven by it.
 const DRIFTED: &str = "drifted";
+/// How many certificates and pattern files are compared at each look: one takes less than a tenth of a millisecond.
+const FILES_A_LOOK: usize = 4;
 /// A worker that drifts again and again is not reloaded more often.
 const DRIFT_RELOADS: Duration = Duration::from_mins(1);
 
@@ -76,9 +78,7 @@ impl Applier {
             Change::Nothing => Vec::new(),
             Change::Commands(commands) => commands,
         };
-        let is_certificate = |command: &Command| matches!(command, Command::Certificate { .. });
-        let reason = if commands.iter().any(is_certificate) { "Certificates" } else { "Servers" };
-        self.changes.get_or_create(&ChangeLabels { kind: "runtime", reason }).inc();
+        self.changes.get_or_create(&ChangeLabels { kind: "runtime", reason: reason(&commands) }).inc();
         // What HAProxy would start with, before it runs it.
         self.judge.adopt(configuration, wanted, next.layout()).map_err(failed)?;
         self.carry_out(&commands).await?;
@@ -140,33 +140,46 @@ impl Applier {
 
     /// First what no traffic sees, which must be taken to the last; then the rest.
     async fn carry_out(&self, commands: &[Command]) -> Result<(), Why> {
-        let prepares = |command: &Command| matches!(command, Command::Certificate { .. } | Command::Fill { .. });
+        let prepares = |command: &Command| {
+            matches!(command, Command::Certificate { .. } | Command::Fill { .. } | Command::Aim { .. })
+        };
         let unseen = commands.iter().take_while(|command| prepares(command)).count();
         for part in [&commands[..unseen], &commands[unseen..]] {
             let mut line = String::new();
             for command in part {
-                if let Command::Certificate { file, pem } = command {
-                    self.serve_certificate(file, pem).await?;
+                let lines = command.lines();
+                if lines.is_empty() || line.len() + lines.iter().map(String::len).sum::<usize>() > LINE_LIMIT {
+                    self.say(&std::mem::take(&mut line)).await?;
                 }
-                for text in command.lines() {
-                    if line.len() + text.len() > LINE_LIMIT {
-                        self.say(&std::mem::take(&mut line)).await?;
-                    }
+                match command {
+                    Command::Certificate { file, pem } => self.serve_certificate(file, pem).await?,
+                    Command::Patterns { file, content } => self.use_patterns(file, content).await?,
+                    _ => {}
+                }
+                for text in lines {
                     if !line.is_empty() {
                         line.push(';');
                     }
                     line.push_str(&text);
                 }
             }
-            if !line.is_empty() {
-                self.say(&line).await?;
-            }
+            self.say(&line).await?;
         }
         Ok(())
     }
 
+    async fn use_patterns(&self, file: &str, content: &str) -> Result<(), Why> {
+        let wanted = patterns(file, content).ok_or_else(|| Why::File(file.to_owned()))?;
+        self.worker.replace_patterns(file, &wanted).await.map_err(failed)?;
+        let found = self.worker.patterns(file).await.map_err(failed)?;
+        if found == wanted { Ok(()) } else { Err(failed(format_args!("{file} holds other patterns"))) }
+    }
+
     /// Silence is consent; and what an address was, and is now.
     async fn say(&self, line: &str) -> Result<(), Why> {
+        if line.is_empty() {
+            return Ok(());
+        }
         let answer = self.worker.ask(line).await.map_err(failed)?;
         let objects = |line: &&str| !line.trim().is_empty() && !line.ends_with("by 'stats socket command'");
         answer.lines().find(objects).map_or(Ok(()), |objection| Err(failed(objection)))
@@ -194,9 +207,9 @@ impl Applier {
     }
 
     /// Compares what the worker has with what it should have, and puts it right.
-    pub(super) async fn mend(&mut self, every_certificate: bool) {
+    pub(super) async fn mend(&mut self, every_file: bool) {
         let Some(running) = self.running.clone() else { return };
-        match timeout(RUNTIME_PATIENCE, self.try_to_mend(&running, every_certificate)).await {
+        match timeout(RUNTIME_PATIENCE, self.try_to_mend(&running, every_file)).await {
             // A configuration that was never understood is never compared.
             Ok(Ok(()) | Err(Why::Unknown | Why::NotUnderstood(_) | Why::Fixed(_))) => {}
             Ok(Err(why)) => self.reload_drifted(&running, &why).await,
@@ -204,13 +217,13 @@ impl Applier {
         }
     }
 
-    async fn try_to_mend(&mut self, proven: &Proven, every_certificate: bool) -> Result<(), Why> {
+    async fn try_to_mend(&mut self, proven: &Proven, every_file: bool) -> Result<(), Why> {
         // A worker that can't be asked has not drifted: it is gone, or will answer at the next look.
         let Ok(slots) = self.statistics.slots().await else { return Ok(()) };
         let Ok(Some(loaded)) = self.worker.loaded().await else { return Ok(()) };
         let Ok(mut known) = self.known((loaded, proven.hash.clone())) else { return Ok(()) };
         let wanted = known.running.clone();
-        for file in self.other_certificates(&wanted, every_certificate).await {
+        for file in self.other_files(&wanted, every_file).await {
             known.running = Arc::new(Version::clone(&known.running).without(&file));
         }
         if plan_change(known.situation(&slots), &wanted) == Change::Nothing {
@@ -245,17 +258,22 @@ impl Applier {
         self.drift_counter.inc();
     }
 
-    /// Looks at one certificate after the other, or at all: the files of those that are served otherwise.
-    async fn other_certificates(&mut self, version: &Version, every: bool) -> Vec<String> {
+    /// Looks at a few files in turn, or at all that HAProxy tells of: those that it uses otherwise.
+    async fn other_files(&mut self, version: &Version, every: bool) -> Vec<String> {
         let is_certificate = |content: &str| content.contains("-----BEGIN CERTIFICATE-----");
-        let all: Vec<_> = version.files().iter().filter(|(_, content)| is_certificate(content)).collect();
-        let count = if every { all.len() } else { all.len().min(1) };
+        let told = |(name, content): &(&String, &String)| is_certificate(content) || patterns(name, content).is_some();
+        let all: Vec<_> = version.files().iter().filter(told).collect();
+        let count = if every { all.len() } else { all.len().min(FILES_A_LOOK) };
         let mut others = Vec::new();
         for _ in 0..count {
-            self.next_certificate = (self.next_certificate + 1) % all.len();
-            let (file, content) = all[self.next_certificate];
-            // What is no server's certificate is not told.
-            if let Ok(false) = self.serves(file, content).await {
+            self.next_file = (self.next_file + 1) % all.len();
+            let (file, content) = all[self.next_file];
+            let is_other = match patterns(file, content) {
+                Some(wanted) => self.worker.patterns(file).await.is_ok_and(|found| found != wanted),
+                // What is no server's certificate is not told.
+                None => self.serves(file, content).await.is_ok_and(|serves| !serves),
+            };
+            if is_other {
                 others.push(file.clone());
             }
         }
@@ -346,6 +364,18 @@ impl Known {
 
     fn situation<'a>(&'a self, slots: &'a Slots) -> Situation<'a> {
         Situation { loaded: &self.loaded, running: &self.running, slots }
+    }
+}
+
+/// For metrics: of the kinds of commands the one that is rarest.
+fn reason(commands: &[Command]) -> &'static str {
+    let any = |is: fn(&Command) -> bool| commands.iter().any(is);
+    if any(|command| matches!(command, Command::Certificate { .. })) {
+        "Certificates"
+    } else if any(|command| matches!(command, Command::Patterns { .. })) {
+        "Patterns"
+    } else {
+        "Servers"
     }
 }
 

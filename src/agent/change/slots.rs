@@ -8,24 +8,32 @@ use std::{
 
 use super::{Command, Place, Why};
 use crate::{
-    agent::layout::{Backend, SPARE, Server},
+    agent::layout::{Backend, Freedom, SPARE, Server},
     clients::haproxy::Slot,
 };
 
 /// What is to be done, by when.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
-    /// To slots that take no traffic.
+    /// To certificates, and to slots that take no traffic.
     preparations: Vec<Command>,
     /// What brings traffic.
     openings: Vec<Command>,
+    /// What says where traffic goes.
+    routes: Vec<Command>,
     /// What ends it.
     closings: Vec<Command>,
 }
 
 impl Steps {
+    /// With what is to be done about files.
+    pub(super) fn of(files: Vec<Command>) -> Self {
+        let (routes, preparations) = files.into_iter().partition(|command| matches!(command, Command::Patterns { .. }));
+        Self { preparations, routes, ..Self::default() }
+    }
+
     pub(super) fn in_order(self) -> impl Iterator<Item = Command> {
-        self.preparations.into_iter().chain(self.openings).chain(self.closings)
+        self.preparations.into_iter().chain(self.openings).chain(self.routes).chain(self.closings)
     }
 }
 
@@ -65,7 +73,9 @@ pub(super) fn plan(
     }
     for (server, index) in wanted.servers.iter().zip(places).filter_map(|(server, place)| Some((server, place?))) {
         let slot = &slots[index];
-        bring_about(server, slot, || Place { backend: name.to_owned(), name: slot.name.clone() }, steps);
+        // With what is inherited it is not known what would be checked.
+        let aims = server.is_checked() && loaded.freedom != Freedom::Nothing;
+        bring_about(server, slot, aims, || Place { backend: name.to_owned(), name: slot.name.clone() }, steps);
     }
     let left = slots.iter().enumerate().filter(|(index, slot)| !slot.maintenance && !taken.contains(index));
     steps.closings.extend(
@@ -74,10 +84,15 @@ pub(super) fn plan(
     Ok(())
 }
 
-fn bring_about(server: &Server, slot: &Slot, place: impl Fn() -> Place, steps: &mut Steps) {
+fn bring_about(server: &Server, slot: &Slot, aims: bool, place: impl Fn() -> Place, steps: &mut Steps) {
     let weight = (slot.weight != server.weight).then(|| Command::Weigh { slot: place(), weight: server.weight });
     if slot.address != Some(server.address) {
         steps.preparations.push(Command::Fill { slot: place(), address: server.address });
+    }
+    // What is once said of a slot can't be unsaid: it is aimed at its own address then.
+    let target = server.check.of(server.address);
+    if aims && slot.check.of(server.address) != target {
+        steps.preparations.push(Command::Aim { slot: place(), target });
     }
     if slot.maintenance {
         steps.preparations.extend(weight);
@@ -112,9 +127,7 @@ fn places<'a>(servers: &[Server], slots: &'a [Slot], options: impl Fn(&'a Slot) 
             }
             let fits = |index: &&usize| {
                 let slot = &slots[**index];
-                options(slot) == server.options
-                    && !taken.contains(*index)
-                    && (!as_it_is || (slot.maintenance != server.enabled && slot.weight == server.weight))
+                options(slot) == server.options && !taken.contains(*index) && (!as_it_is || is_as_it_is(server, slot))
             };
             let candidates = by_address.get(&server.address).map(Vec::as_slice).unwrap_or_default();
             let best = candidates.iter().filter(fits).min_by_key(|index| {
@@ -126,6 +139,12 @@ fn places<'a>(servers: &[Server], slots: &'a [Slot], options: impl Fn(&'a Slot) 
         }
     }
     places
+}
+
+fn is_as_it_is(server: &Server, slot: &Slot) -> bool {
+    slot.maintenance != server.enabled
+        && slot.weight == server.weight
+        && slot.check.of(server.address) == server.check.of(server.address)
 }
 
 /// The name of the server that occupies each slot, for reports; slots that nobody occupies are missing.

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::{agent::layout::with_spares, clients::haproxy::Slot};
+use crate::{
+    agent::layout::with_spares,
+    clients::haproxy::{CheckTarget, Slot},
+};
 
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nfirst\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nB\n";
 
@@ -35,6 +38,7 @@ fn slots(loaded: &FileMap) -> Slots {
         let slot = |server: super::super::layout::Server| Slot {
             name: server.name,
             address: Some(server.address),
+            check: server.check,
             maintenance: !server.enabled,
             drained: false,
             weight: server.weight,
@@ -82,6 +86,13 @@ const A: &str = "server a 10.0.0.1:80 weight 5 check";
     "set server b/fairway-spare-1 addr 10.0.0.2 port 80; set server b/fairway-spare-1 state ready; \
      set server b/a state maint"
 )]
+#[case::monitor("server a 10.0.0.1:80 weight 5 check addr [::1] port 81", "set server b/a check-addr ::1 port 81")]
+#[case::monitor_of_its_own("server a 10.0.0.1:80 weight 5 check port 80", "")]
+#[case::add_with_a_monitor(
+    "server a 10.0.0.1:80 weight 5 check|server c 10.0.0.2:81 weight 1 check port 9",
+    "set server b/fairway-spare-1 addr 10.0.0.2 port 81; set server b/fairway-spare-1 check-addr 10.0.0.2 port 9; \
+     set server b/fairway-spare-1 state ready"
+)]
 #[case::same_address_renamed("server z 10.0.0.1:80 weight 5 check", "")]
 fn servers(#[case] wanted: &str, #[case] expected: &str) {
     let commands = match planned(&files(A, &[]), &files(wanted, &[])) {
@@ -125,6 +136,27 @@ fn certificates() {
 }
 
 #[test]
+fn patterns_are_replaced_where_each_line_can_be_only_one() {
+    let change = |file: &str, content: &str| planned(&files(A, &[(file, "a b\n")]), &files(A, &[(file, content)]));
+    let expected = |file: &str, content: &str| {
+        let command = Command::Patterns { file: file.to_owned(), content: content.to_owned() };
+        Change::Commands(vec![command])
+    };
+    assert_eq!(change("x.map", "a b\n"), Change::Nothing);
+    assert_eq!(change("x.map", "c d\ne f\n"), expected("x.map", "c d\ne f\n"));
+    assert_eq!(change("x.map", ""), expected("x.map", ""));
+    assert_eq!(change("x.acl", "10.0.0.0/8\n"), expected("x.acl", "10.0.0.0/8\n"));
+    for (file, content) in [("x.acl", "10.0.0.0/8;y\n"), ("x.map", "a\n"), ("x.list", "10.0.0.0/8\n")] {
+        assert_eq!(change(file, content), Change::Reload(Why::File(file.to_owned())));
+    }
+    assert_eq!(planned(&files(A, &[]), &files(A, &[("x.map", "")])), Change::Reload(Why::File("x.map".to_owned())));
+    let known = read(&files(A, &[("x.map", "")]));
+    let drifted = known.clone().without("x.map");
+    let situation = Situation { loaded: &known, running: &drifted, slots: &Slots::new() };
+    assert_eq!(plan_change(situation, &known), expected("x.map", ""), "also when nothing should be there");
+}
+
+#[test]
 fn what_is_not_known_is_loaded_anew() {
     let (before, wanted) = (files(A, &[]), files("# none", &[]));
     let loaded = loaded(&before);
@@ -165,11 +197,12 @@ fn a_slot_that_was_left_is_filled_when_it_is_quiet_and_found_again_when_it_is_no
 
 /// Servers of addresses, weights and whether they are enabled; some of one more kind.
 fn some_servers() -> impl Strategy<Value = String> {
-    let server = (1..12_u8, 0..3_u16, any::<bool>(), prop::bool::weighted(0.2));
+    let server = (1..12_u8, 0..3_u16, any::<bool>(), prop::bool::weighted(0.2), 80..83_u16);
     prop::collection::btree_map(0..12_u8, server, 0..8).prop_map(|servers| {
-        let line = |(name, (host, weight, enabled, backup)): (u8, (u8, u16, bool, bool))| {
+        let line = |(name, (host, weight, enabled, backup, port)): (u8, (u8, u16, bool, bool, u16))| {
             let (backup, disabled) = (if backup { " backup" } else { "" }, if enabled { "" } else { " disabled" });
-            format!("server s{name} 10.0.0.{host}:80 weight {weight}{backup}{disabled}")
+            let monitor = if port == 80 { String::new() } else { format!(" port {port}") };
+            format!("server s{name} 10.0.0.{host}:80 weight {weight} check{monitor}{backup}{disabled}")
         };
         servers.into_iter().map(line).collect::<Vec<_>>().join("|")
     })
@@ -182,7 +215,10 @@ fn carry_out(command: &Command, slots: &mut Slots, busy: bool) {
         act(slots.iter_mut().find(|slot| slot.name == place.name).expect("a slot"));
     };
     match command {
-        Command::Certificate { .. } => panic!("there are none"),
+        Command::Certificate { .. } | Command::Patterns { .. } => panic!("there are none"),
+        Command::Aim { slot, target } => with(slot, &|slot| {
+            slot.check = CheckTarget { address: Some(target.ip()), port: Some(target.port()) };
+        }),
         Command::Fill { slot, address } => with(slot, &|slot| {
             assert!(slot.maintenance && !slot.busy, "{slot:?}");
             slot.address = Some(*address);
@@ -227,9 +263,10 @@ proptest! {
             // As wanted, address by address.
             let backend = |files: &FileMap| read(files).layout.backends["b"].clone();
             let (all, asked) = (&worker["b"], backend(&wanted));
-            let live: Vec<_> = all.iter().filter(|slot| !slot.maintenance).map(|slot| (slot.address, slot.weight)).collect();
+            let live: Vec<_> = all.iter().filter(|slot| !slot.maintenance)
+                .map(|slot| (slot.address, slot.weight, slot.address.map(|address| slot.check.of(address)))).collect();
             let mut expected: Vec<_> = asked.servers.iter().filter(|server| server.enabled)
-                .map(|server| (Some(server.address), server.weight)).collect();
+                .map(|server| (Some(server.address), server.weight, Some(server.check.of(server.address)))).collect();
             let mut live = live;
             live.sort();
             expected.sort();

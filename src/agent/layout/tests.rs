@@ -33,6 +33,7 @@ fn a_text_is_read_in_parts() {
         address: "[2001:db8::1]:80".parse().expect("an address"),
         weight: 0,
         enabled: true,
+        check: CheckTarget::default(),
         options: "check".to_owned(),
     };
     assert_eq!((servers.len(), &servers[1]), (2, &expected));
@@ -51,6 +52,8 @@ fn a_text_is_read_in_parts() {
 #[case::open_quote("server a 10.0.0.1:80 sni 'x")]
 #[case::other_letters("server a;b 10.0.0.1:80")]
 #[case::enabled("server a 10.0.0.1:80 enabled")]
+#[case::check_port("server a 10.0.0.1:80 check port 0")]
+#[case::check_name("server a 10.0.0.1:80 check addr web.example")]
 #[case::another("server-template a 1-3 10.0.0.1:80")]
 fn server_lines_of_another_form(#[case] line: &str) {
     assert_eq!(Server::parse(line), None);
@@ -60,6 +63,9 @@ fn server_lines_of_another_form(#[case] line: &str) {
 fn a_server_line_with_all_it_can_have() {
     let server = Server::parse("\tserver a 10.0.0.1:80 check weight 7 sni 'str(a b)' disabled").expect("understood");
     assert_eq!((server.weight, server.enabled, server.options.as_str()), (7, false, "check sni 'str(a b)'"));
+    let server = Server::parse("server a 10.0.0.1:80 check addr [::1] port 81 backup").expect("understood");
+    let check = CheckTarget { address: "::1".parse().ok(), port: Some(81) };
+    assert_eq!((server.check, server.options.as_str(), server.is_checked()), (check, "check backup", true));
     assert_eq!(Server::parse("server a 10.0.0.1:80").map(|server| server.weight), Some(1));
 }
 
@@ -120,4 +126,15 @@ fn how_many(#[case] servers: usize, #[case] most: usize, #[case] expected: usize
     // Servers that all differ have no slots that fit them.
     let own = text(&|number| format!("server s{number} 10.0.0.1:80 id {}", number + 1));
     assert!(!with_spares(&own, most).contains(SPARE));
+}
+
+#[test]
+fn a_backend_without_servers_has_slots_for_those_that_are_expected() {
+    let text = format!(
+        "backend a\n    {EXPECTED_OPTIONS} check\nbackend b\n    # nobody knows\nbackend c\n    server s 10.0.0.1:80\n    {EXPECTED_OPTIONS} check\n"
+    );
+    let layout = Layout::parse(&with_spares(&text, 100)).expect("understood");
+    let options = |name: &str| layout.backends[name].servers.iter().map(|it| it.options.as_str()).collect::<Vec<_>>();
+    assert_eq!((options("a"), options("b"), options("c")), (vec!["check", "check"], vec![], vec!["", "", ""]));
+    assert!(!layout.skeleton.contains('#'));
 }

@@ -18,6 +18,8 @@ pub struct Slot {
     pub name: String,
     /// Where it leads now; none when that is no address.
     pub address: Option<SocketAddr>,
+    /// What is checked.
+    pub check: CheckTarget,
     /// Whether it takes nothing at all.
     pub maintenance: bool,
     /// Whether it takes nothing new by order (and not by its weight).
@@ -26,6 +28,23 @@ pub struct Slot {
     pub weight: u16,
     /// Whether anything still runs over it, as far as was asked.
     pub busy: bool,
+}
+
+/// What is checked in place of where a line leads, as far as it is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CheckTarget {
+    /// In place of its address.
+    pub address: Option<IpAddr>,
+    /// In place of its port.
+    pub port: Option<u16>,
+}
+
+impl CheckTarget {
+    /// What is checked while the line leads to an address.
+    #[must_use]
+    pub fn of(self, address: SocketAddr) -> SocketAddr {
+        SocketAddr::new(self.address.unwrap_or(address.ip()), self.port.unwrap_or(address.port()))
+    }
 }
 
 /// Bits of `srv_admin_state` (the management guide, 9.3): forced, inherited, by a name that has no address,
@@ -43,6 +62,7 @@ pub(super) fn parse_state(answer: &str, busy: &BTreeSet<(String, String)>) -> Op
     let column = |name: &str| header.iter().position(|field| *field == name);
     let (backend, name) = (column("be_name")?, column("srv_name")?);
     let (address, port) = (column("srv_addr")?, column("srv_port")?);
+    let (check_address, check_port) = (column("srv_check_addr")?, column("srv_check_port")?);
     let (admin, weight) = (column("srv_admin_state")?, column("srv_uweight")?);
     for line in lines {
         let row: Vec<&str> = line.split(' ').collect();
@@ -50,7 +70,14 @@ pub(super) fn parse_state(answer: &str, busy: &BTreeSet<(String, String)>) -> Op
         let ip: Option<IpAddr> = row.get(address)?.parse().ok();
         let port: u16 = row.get(port)?.parse().ok()?;
         let (backend, name) = ((*row.get(backend)?).to_owned(), (*row.get(name)?).to_owned());
+        // `-` and 0 where nothing is said.
+        let check_port: u16 = row.get(check_port)?.parse().ok()?;
+        let check = CheckTarget {
+            address: row.get(check_address)?.parse().ok(),
+            port: (check_port != 0).then_some(check_port),
+        };
         let slot = Slot {
+            check,
             address: ip.map(|ip| SocketAddr::new(ip, port)),
             maintenance: admin & MAINTENANCE != 0,
             drained: admin & DRAINED != 0,
@@ -117,7 +144,8 @@ mod tests {
     use super::*;
 
     const STATE: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight \
-        srv_iweight srv_port\n5 b 1 s:1 10.0.0.1 2 0 100 100 9001\n5 b 2 x ::1 0 5 1 1 80\n5 b 3 y - 0 12 0 1 80\n\n";
+        srv_iweight srv_port srv_check_port srv_check_addr\n5 b 1 s:1 10.0.0.1 2 0 100 100 9001 0 -\n\
+        5 b 2 x ::1 0 5 1 1 80 81 ::2\n5 b 3 y - 0 12 0 1 80 0 -\n\n";
 
     #[test]
     fn slots_are_read_by_the_names_of_the_columns() {
@@ -128,16 +156,18 @@ mod tests {
         let slot = |name: &str, address: Option<&str>, maintenance, drained, weight, busy| Slot {
             name: name.to_owned(),
             address: address.map(|address| address.parse().expect("an address")),
+            check: CheckTarget::default(),
             maintenance,
             drained,
             weight,
             busy,
         };
-        let expected = vec![
+        let mut expected = vec![
             slot("s:1", Some("10.0.0.1:9001"), false, false, 100, true),
             slot("x", Some("[::1]:80"), true, false, 1, false),
             slot("y", None, false, true, 0, true),
         ];
+        expected[1].check = CheckTarget { address: "::2".parse().ok(), port: Some(81) };
         assert_eq!(parse_state(STATE, &busy), Some(Slots::from([("b".to_owned(), expected)])));
     }
 

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::{Mode, Word};
+use super::{Mode, Step, Word, routes};
 use crate::api::{Alpn, CipherSuite, ClientAuthenticationMode, InsertHeaders, MatchKind, MatchOperator, TlsVersion};
 
 /// A port that is listened on.
@@ -36,6 +36,18 @@ impl Frontend {
             Action::Redirect { .. } | Action::Reject(_) => None,
         });
         of_rules.chain(self.backend.as_deref())
+    }
+
+    /// Whether it reads what rules are about.
+    #[must_use]
+    pub fn takes_rules(&self) -> bool {
+        self.mode == Mode::Http || self.inspect_timeout.is_some()
+    }
+
+    /// What is done with a request until its backend is chosen.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step<'_>> {
+        if self.takes_rules() { routes::steps(&self.rules) } else { vec![] }
     }
 }
 

@@ -4,6 +4,7 @@
 mod backend;
 mod frontend;
 mod render;
+mod routes;
 mod word;
 
 pub use backend::{Backend, BackendSettings, Balance, Check, HttpCheck, Persistence, Server, ServerTls};
@@ -11,6 +12,7 @@ pub use frontend::{
     Action, Authentication, Frontend, FrontendSettings, Hsts, HttpsRedirect, Match, RateLimit, RedirectKind, Rule, Tls,
 };
 pub use render::render;
+pub use routes::{Routes, Step};
 pub use word::{ControlCharacter, Word};
 
 /// All that the operator decides of an HAProxy; the agent adds what is the process's own.

@@ -1,8 +1,9 @@
-//! From the value to the text of `haproxy.cfg`. The same value gives the same bytes. Pure.
+//! From the value to the text of `haproxy.cfg` and its pattern files. The same value gives the same bytes. Pure.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use super::{HaproxyConfig, Mode};
+use crate::agent::protocol::MAIN_FILE;
 
 /// Writes one line of a section.
 macro_rules! line {
@@ -15,6 +16,7 @@ macro_rules! line {
 
 mod backend;
 mod frontend;
+mod rules;
 
 /// Where the state file is, and whether there is one, is the agent's to say.
 const DEFAULTS: &str = "\
@@ -46,22 +48,25 @@ peers fairway
 /// How many addresses or cookies a table holds, a hundred bytes each at most; the oldest give way.
 const TABLE_SIZE: &str = "100k";
 
-/// Renders the part of `haproxy.cfg` that the operator decides.
+/// Renders what the operator decides of HAProxy: the main file, and those that it refers to for patterns.
 #[must_use]
-pub fn render(config: &HaproxyConfig) -> String {
+pub fn render(config: &HaproxyConfig) -> BTreeMap<String, String> {
     let tables = config.frontends.iter().any(|frontend| frontend.settings.rate_limit.is_some())
         || config.backends.iter().any(backend::has_table);
     let mut text = String::from(if tables { TABLES } else { "" });
+    let mut files = BTreeMap::new();
     text.push_str(DEFAULTS);
     for frontend in &config.frontends {
         let _ = writeln!(text, "\nfrontend {}", frontend.name);
         frontend::render(&mut text, frontend);
+        files.extend(frontend::files(frontend));
     }
     for backend in &config.backends {
         let _ = writeln!(text, "\nbackend {}", backend.name);
         backend::render(&mut text, backend);
     }
-    text
+    files.insert(MAIN_FILE.to_owned(), text);
+    files
 }
 
 fn mode(mode: Mode) -> &'static str {

@@ -24,6 +24,12 @@ impl Word {
         }
     }
 
+    /// The text itself, not quoted.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
     /// The same word where HAProxy expands `%` (log format).
     #[must_use]
     pub fn escape_format(&self) -> Self {

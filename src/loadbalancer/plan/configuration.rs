@@ -7,7 +7,7 @@ use super::{
     references::References,
 };
 use crate::{
-    agent::protocol::{Configuration, MAIN_FILE},
+    agent::protocol::Configuration,
     api::ConfigurationStatus,
     loadbalancer::{
         config::{Backend, BackendSettings, Frontend, HaproxyConfig, Mode, render},
@@ -29,16 +29,26 @@ pub fn files(spec: &Spec, references: &References) -> BTreeMap<String, String> {
     }
     let used: BTreeSet<&str> = frontends.iter().flat_map(Frontend::backends).collect();
     let mut backends = vec![];
-    for (pool, mode) in spec.pools.iter().flat_map(|pool| [(pool, Mode::Http), (pool, Mode::Tcp)]) {
-        if !used.contains(names::backend(&pool.name, mode).as_str()) {
-            continue;
-        }
+    for (pool, mode) in spec.pools.iter().flat_map(|pool| modes(pool, &frontends, &used)) {
         let authorities = pool.authorities.as_ref().and_then(|name| references.authorities.get_key_value(name));
         files.extend(authorities.map(|(name, file)| (names::authorities_file(name), file.clone())));
         backends.push(backend(pool, mode, references));
     }
-    files.insert(MAIN_FILE.to_owned(), render(&HaproxyConfig { frontends, backends }));
+    files.extend(render(&HaproxyConfig { frontends, backends }));
     files
+}
+
+/// What a pool is needed for. One that nothing goes to is there all the same where a rule could name it: routes
+/// come and go without HAProxy loading anything.
+fn modes<'a>(pool: &'a Pool, frontends: &[Frontend], used: &BTreeSet<&str>) -> Vec<(&'a Pool, Mode)> {
+    let all = [Mode::Http, Mode::Tcp];
+    let mut modes = Vec::from(all);
+    modes.retain(|mode| used.contains(names::backend(&pool.name, *mode).as_str()));
+    if modes.is_empty() {
+        let takes_rules = |mode: &Mode| frontends.iter().any(|it| it.mode == *mode && it.takes_rules());
+        modes.extend(all.into_iter().find(takes_rules));
+    }
+    modes.into_iter().map(|mode| (pool, mode)).collect()
 }
 
 /// The certificates and authorities of a listener; none when it can't be served without what is missing.

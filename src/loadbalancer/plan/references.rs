@@ -197,7 +197,8 @@ fn servers_before(pool: &str, service: &str, last_good: Option<&Configuration>) 
             && server.name.starts_with(&prefix)
             && !servers.iter().any(|known| known.name == server.name)
         {
-            servers.push(server);
+            // What is checked is the pool's to say.
+            servers.push(Server { check_address: None, check_port: None, ..server });
         }
     }
     servers

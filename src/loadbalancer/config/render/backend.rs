@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{TABLE_SIZE, mode};
 use crate::{
+    agent::protocol::EXPECTED_OPTIONS,
     api::{MonitorMethod, ProxyProtocol},
     loadbalancer::config::{
         Backend, BackendSettings, Balance, Check, HttpCheck, Mode, Persistence, Server, ServerTls, Word,
@@ -47,8 +48,12 @@ pub(super) fn render(text: &mut String, backend: &Backend) {
     if !options.is_empty() {
         line!(text, "default-server {}", options.join(" "));
     }
+    if backend.servers.is_empty() {
+        let check = if settings.check.is_some() { " check" } else { "" };
+        line!(text, "{EXPECTED_OPTIONS}{check}");
+    }
     for server in &backend.servers {
-        render_server(text, server, settings.check.is_some());
+        render_server(text, server, settings.check.as_ref());
     }
 }
 
@@ -109,9 +114,8 @@ fn render_check(text: &mut String, check: &Check, settings: &BackendSettings) {
 /// What holds for all servers alike.
 fn server_options(settings: &BackendSettings) -> Vec<String> {
     let mut options = vec![];
-    if let Some(Check { interval, rises, falls, port, .. }) = &settings.check {
+    if let Some(Check { interval, rises, falls, .. }) = &settings.check {
         options.push(format!("inter {interval}s rise {rises} fall {falls}"));
-        options.extend(port.map(|port| format!("port {port}")));
     }
     options.extend(settings.slow_start.map(|seconds| format!("slowstart {seconds}s")));
     if let Some(ServerTls { authorities, server_name }) = &settings.tls {
@@ -134,10 +138,10 @@ fn server_options(settings: &BackendSettings) -> Vec<String> {
     options
 }
 
-fn render_server(text: &mut String, server: &Server, checked: bool) {
+fn render_server(text: &mut String, server: &Server, check: Option<&Check>) {
     let Server { name, address, port, weight, backup, check_address, check_port } = server;
     let mut options = String::new();
-    if checked {
+    if let Some(check) = check {
         options.push_str(" check");
         if let Some(address) = check_address {
             // IPv6 without brackets would be read as an address and its port.
@@ -146,7 +150,8 @@ fn render_server(text: &mut String, server: &Server, checked: bool) {
                 IpAddr::V6(address) => format!("{options} addr [{address}]"),
             };
         }
-        if let Some(port) = check_port {
+        // Here and not among what holds for all: so it can change while HAProxy runs.
+        if let Some(port) = check_port.or(check.port) {
             options = options + " port " + &port.to_string();
         }
     }

@@ -1,25 +1,26 @@
 //! The lines of a frontend. Pure.
 
-use super::{TABLE_SIZE, mode};
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
+use super::{
+    TABLE_SIZE, mode,
+    rules::{self, DECIDED},
+};
 use crate::{
-    api::{Alpn, CipherSuite, ClientAuthenticationMode, MatchKind, MatchOperator, TlsVersion},
-    loadbalancer::config::{
-        Action, Frontend, FrontendSettings, Hsts, HttpsRedirect, Match, Mode, RateLimit, RedirectKind, Rule, Tls,
+    api::{Alpn, CipherSuite, ClientAuthenticationMode, TlsVersion},
+    loadbalancer::{
+        config::{Frontend, FrontendSettings, Hsts, HttpsRedirect, Mode, RateLimit, Tls},
+        names,
     },
 };
-
-/// How many networks stand on one `acl` line: HAProxy takes 64 words on a line (`MAX_LINE_ARGS`).
-const NETWORKS_A_LINE: usize = 32;
 
 /// What is logged of a request, as a line of JSON. What a client chose is escaped by HAProxy; all else can't
 /// hold anything that would have to be.
 const HTTP_LOG: &str = r#"{"time":%Ts.%ms,"listener":"%ft","client":"%ci","clientPort":%cp,"pool":"%b","member":"%s","method":"%[capture.req.method,json(utf8s)]","path":"%[capture.req.uri,json(utf8s)]","host":"%[capture.req.hdr(0),json(utf8s)]","userAgent":"%[capture.req.hdr(1),json(utf8s)]","status":%ST,"bytesIn":%U,"bytesOut":%B,"milliseconds":%Ta,"termination":"%ts","tls":"%sslv"}"#;
 /// The same of a connection.
 const TCP_LOG: &str = r#"{"time":%Ts.%ms,"listener":"%ft","client":"%ci","clientPort":%cp,"pool":"%b","member":"%s","bytesIn":%U,"bytesOut":%B,"milliseconds":%Tt,"termination":"%ts"}"#;
-
-/// The `acl` that holds once a rule has chosen a backend. No rule can have its name, nor that of `allowed`:
-/// those of rules hold a dot.
-const DECIDED: &str = "decided";
 
 pub(super) fn render(text: &mut String, frontend: &Frontend) {
     let Frontend { mode: understood, settings, https_redirect, backend, .. } = frontend;
@@ -29,7 +30,7 @@ pub(super) fn render(text: &mut String, frontend: &Frontend) {
         line!(text, "maxconn {limit}");
     }
     line!(text, "timeout client {}s", settings.client_timeout);
-    render_allowed(text, settings);
+    render_allowed(text, frontend);
     if settings.access_log {
         render_log(text, *understood);
     }
@@ -43,18 +44,29 @@ pub(super) fn render(text: &mut String, frontend: &Frontend) {
         line!(text, "tcp-request inspect-delay {seconds}s");
         line!(text, "tcp-request content reject if !{{ req.ssl_hello_type 1 }}");
     }
-    render_rules(text, *understood, &frontend.rules);
-    if let Some(redirect) = https_redirect {
-        render_https_redirect(text, *redirect, decides(&frontend.rules));
+    if frontend.takes_rules() {
+        rules::render(text, frontend);
     }
-    for (index, rule) in frontend.rules.iter().enumerate() {
-        if let Action::Backend(backend) = &rule.action {
-            line!(text, "use_backend {backend} if {{ var(txn.rule) -m int {index} }}");
-        }
+    if let Some(redirect) = https_redirect {
+        render_https_redirect(text, *redirect);
+    }
+    if frontend.takes_rules() {
+        line!(text, "use_backend %[var(txn.pool)] if {DECIDED}");
     }
     if let Some(backend) = backend {
         line!(text, "default_backend {backend}");
     }
+}
+
+/// The files with patterns that its lines refer to.
+pub(super) fn files(frontend: &Frontend) -> impl Iterator<Item = (String, String)> {
+    let name = &frontend.name;
+    let routes = frontend.takes_rules().then(|| (names::routes_file(name), rules::routes(frontend)));
+    // In an order of their own: neither the user's order nor what is said twice matters.
+    let networks: BTreeSet<IpNet> = frontend.settings.allowed.iter().map(IpNet::trunc).collect();
+    let lines = networks.iter().flat_map(|network| [network.to_string(), "\n".to_owned()]).collect();
+    let allowed = (!networks.is_empty()).then(|| (names::allowed_file(name), lines));
+    routes.into_iter().chain(allowed)
 }
 
 fn render_bind(text: &mut String, frontend: &Frontend) {
@@ -120,12 +132,10 @@ fn stage(settings: &FrontendSettings) -> &'static str {
     if settings.accept_proxy { "session" } else { "connection" }
 }
 
-fn render_allowed(text: &mut String, settings: &FrontendSettings) {
-    for networks in settings.allowed.chunks(NETWORKS_A_LINE) {
-        let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
-        line!(text, "acl allowed src {}", networks.join(" "));
-    }
+fn render_allowed(text: &mut String, Frontend { name, settings, .. }: &Frontend) {
+    // Without a network in it the file would let nobody in.
     if !settings.allowed.is_empty() {
+        line!(text, "acl allowed src -f {}", names::allowed_file(name));
         line!(text, "tcp-request {} reject if !allowed", stage(settings));
     }
 }
@@ -173,74 +183,10 @@ fn render_headers(text: &mut String, frontend: &Frontend) {
     }
 }
 
-/// Whether a rule chooses a backend, so that later ones must hold still.
-fn decides(rules: &[Rule]) -> bool {
-    rules.iter().any(|rule| matches!(rule.action, Action::Backend(_)))
-}
-
-/// HAProxy chooses backends only after all that may refuse or redirect. So that rules count in their order,
-/// one that chooses a backend is noted, and those after it hold still.
-fn render_rules(text: &mut String, understood: Mode, rules: &[Rule]) {
-    if decides(rules) {
-        line!(text, "acl {DECIDED} var(txn.rule) -m found");
-    }
-    let request = match understood {
-        Mode::Http => "http-request",
-        Mode::Tcp => "tcp-request content",
-    };
-    for (index, rule) in rules.iter().enumerate() {
-        let mut condition: Vec<String> = vec![];
-        if decides(&rules[..index]) {
-            condition.push(format!("!{DECIDED}"));
-        }
-        for (number, matched) in rule.matches.iter().enumerate() {
-            let name = format!("{}.{number}", rule.name);
-            line!(text, "acl {name} {}", criterion(understood, matched));
-            condition.push(if matched.invert { format!("!{name}") } else { name });
-        }
-        let condition = condition.join(" ");
-        match &rule.action {
-            Action::Backend(_) => line!(text, "{request} set-var(txn.rule) int({index}) if {condition}"),
-            Action::Redirect { kind, to, status } => {
-                let kind = match kind {
-                    RedirectKind::Location => "location",
-                    RedirectKind::Prefix => "prefix",
-                };
-                line!(text, "http-request redirect {kind} {} code {status} if {condition}", to.escape_format());
-            }
-            Action::Reject(status) if understood == Mode::Http => {
-                line!(text, "http-request deny deny_status {status} if {condition}");
-            }
-            Action::Reject(_) => line!(text, "tcp-request content reject if {condition}"),
-        }
-    }
-}
-
-/// What an `acl` looks for. After `--` nothing is an option any more, whatever it looks like.
-fn criterion(understood: Mode, Match { kind, key, operator, value, .. }: &Match) -> String {
-    let fetched = match (kind, understood) {
-        (MatchKind::Host, Mode::Http) => "req.hdr(host),host_only -i".to_owned(),
-        (MatchKind::Host, Mode::Tcp) => "req.ssl_sni -i".to_owned(),
-        (MatchKind::Path, _) => "path".to_owned(),
-        (MatchKind::Header, _) => format!("req.fhdr({key})"),
-        (MatchKind::Cookie, _) => format!("req.cook({key})"),
-        (MatchKind::FileType, _) => return format!("path -i -m end -- {}", value.after_dot()),
-    };
-    let method = match operator {
-        MatchOperator::Equals => "str",
-        MatchOperator::StartsWith => "beg",
-        MatchOperator::EndsWith => "end",
-        MatchOperator::Contains => "sub",
-        MatchOperator::Regex => "reg",
-    };
-    format!("{fetched} -m {method} -- {value}")
-}
-
-fn render_https_redirect(text: &mut String, HttpsRedirect { status, port }: HttpsRedirect, decides: bool) {
+fn render_https_redirect(text: &mut String, HttpsRedirect { status, port }: HttpsRedirect) {
     let port = if port == 443 { String::new() } else { format!(":{port}") };
-    let unless = if decides { format!(" unless {DECIDED}") } else { String::new() };
     line!(
         text,
-        "http-request redirect location https://%[req.hdr(host),host_only]{port}%[pathq] code {status}{unless}"
+        "http-request redirect location https://%[req.hdr(host),host_only]{port}%[pathq] code {status} unless {DECIDED}"
     );
 }
