@@ -71,6 +71,11 @@ pub(super) fn authorities_file(config_map: &str) -> String {
     format!("authorities-{config_map}.pem")
 }
 
+/// What the names of members begin with that a selector of pods brings; no Service is called like that.
+pub(super) fn pods_origin(pods: &str) -> String {
+    format!("pods.{pods}")
+}
+
 /// Whether a backend is one of this pool's.
 pub(super) fn is_backend_of(name: &str, pool: &str) -> bool {
     [Mode::Http, Mode::Tcp].into_iter().any(|mode| backend(pool, mode) == name)

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod operator;
+mod pods;
 mod process;
 mod server;
 mod shape;

@@ -120,7 +120,8 @@ pub struct HttpCheck {
 /// A server of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// `address:port`, or `service:address:port` where it comes from a Service; unique in its backend.
+    /// `address:port`, or `origin:address:port` where it was found in the cluster: the origin is the name of a
+    /// Service, or `pods.` and the name of a selector. Unique in its backend.
     pub name: String,
     /// Where it is.
     pub address: IpAddr,
@@ -137,11 +138,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server whose name tells where it is and, where it comes from a Service, of which.
+    /// A server whose name tells where it is and, where it was found in the cluster, by what.
     #[must_use]
-    pub fn new(service: Option<&str>, address: IpAddr, port: u16, weight: u16) -> Self {
-        let name = match service {
-            Some(service) => format!("{service}:{address}:{port}"),
+    pub fn new(origin: Option<&str>, address: IpAddr, port: u16, weight: u16) -> Self {
+        let name = match origin {
+            Some(origin) => format!("{origin}:{address}:{port}"),
             None => format!("{address}:{port}"),
         };
         Self { name, address, port, weight, backup: false, check_address: None, check_port: None }

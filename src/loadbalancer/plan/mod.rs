@@ -78,7 +78,7 @@ pub type Plan = family::Plan<Effect, crate::api::LoadBalancerStatus>;
 pub fn needs_last_good(resource: &LoadBalancer, world: &World) -> bool {
     parse::parse(&resource.spec).is_ok_and(|spec| {
         let references = references::resolve(&spec, resource.spec.class_name.as_deref(), world);
-        references.errors.iter().any(|error| !matches!(error, ReferenceError::ClassNotFound(_)))
+        references.errors.iter().any(ReferenceError::keeps_what_was)
     })
 }
 
