@@ -120,6 +120,75 @@ fn a_service_that_was_just_made_again_takes_no_member_away() {
     assert!(!crate::fixtures::pushes(&plan)[0].1.files[MAIN_FILE].contains("server app:"));
 }
 
+const NAMED: &str = "
+listeners:
+  - name: secure
+    protocol: HTTPS
+    port: 443
+    pool: app
+    certificates: [{ secretName: shop }, { secretName: blog }]
+    clientAuthentication: { caConfigMapName: partners }
+pools:
+  - name: app
+    tls: { caConfigMapName: members }
+    services: [{ name: app }]
+    pods: [{ name: web, selector: { matchLabels: { app: web } }, port: http }]
+    members: [{ address: 192.0.2.10, port: 8080 }]
+";
+
+#[rstest]
+#[case::first_certificate("secretName: shop", "secretName: nope", "False/SecretNotFound")]
+#[case::certificate("secretName: blog", "secretName: nope", "False/SecretNotFound")]
+#[case::all_certificates("{ secretName: shop }, { secretName: blog }", "{ secretName: nope }", "False/SecretNotFound")]
+#[case::authorities_of_clients("partners", "nope", "False/ConfigMapNotFound")]
+#[case::authorities_of_members("caConfigMapName: members", "caConfigMapName: nope", "False/ConfigMapNotFound")]
+#[case::service("services: [{ name: app }]", "services: [{ name: nope }]", "False/ServiceNotFound")]
+#[case::selector(
+    "[{ name: web, selector: { matchLabels: { app: web",
+    "[{ name: www, selector: { matchLabels: { app: www",
+    "False/Pending"
+)]
+fn a_wrong_name_takes_nothing_away(#[case] right: &str, #[case] wrong: &str, #[case] verdict: &str) {
+    let mut world = good_world();
+    world.certificates.insert("blog".to_owned(), certificate(&["blog.example"]));
+    for name in ["partners", "members"] {
+        let authority = String::from_utf8(certificate(&[name]).certificate.unwrap()).unwrap();
+        world.authorities.insert(name.to_owned(), Some(authority));
+    }
+    let mut resource = load_balancer(NAMED);
+    let good = settled(&mut resource, &mut world);
+    judge::accepts(&good.files);
+
+    // Secrets and ConfigMaps that nothing names any more are not read.
+    let misspelt = NAMED.replace(right, wrong);
+    assert_ne!(misspelt, NAMED);
+    resource.spec = load_balancer(&misspelt).spec;
+    for name in ["shop", "blog", "partners", "members"].into_iter().filter(|name| !misspelt.contains(name)) {
+        world.certificates.remove(name);
+        world.authorities.remove(name);
+    }
+    assert!(plan::needs_last_good(&resource, &world));
+    world.last_good = Some(good.clone());
+    let plan = planned(&resource, &world);
+    assert_eq!(condition(&plan, "ResolvedRefs").0, verdict);
+    assert_eq!(secret_configuration(&plan).unwrap(), good, "what served before serves on");
+}
+
+#[test]
+fn what_a_wrong_name_keeps_goes_when_it_is_mended() {
+    let mut resource = load_balancer(SECURE);
+    let mut world = good_world();
+    let good = settled(&mut resource, &mut world);
+    resource.spec.pools[0].services[0].name = "nope".to_owned();
+    world.last_good = Some(good);
+    let kept = secret_configuration(&planned(&resource, &world)).unwrap();
+    assert!(kept.files[MAIN_FILE].contains("server app:10.0.0.8:8080"));
+    world.services.insert("nope".to_owned(), service(&[("", "10.0.0.7", 8080)]));
+    let plan = planned(&resource, &world);
+    let text = &crate::fixtures::pushes(&plan)[0].1.files[MAIN_FILE];
+    assert!(text.contains("server nope:10.0.0.7:8080") && !text.contains("server app:"), "{text}");
+}
+
 #[test]
 fn pods_that_were_not_listed_yet_stay_members() {
     let mut resource = load_balancer(SECURE);

@@ -148,6 +148,12 @@ impl Server {
         Self { name, address, port, weight, backup: false, check_address: None, check_port: None }
     }
 
+    /// What it was found by; none where it was given by address.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.name.strip_suffix(&format!(":{}:{}", self.address, self.port))
+    }
+
     /// Reads back a line that [`render`](super::render()) wrote; none when it is another line.
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
@@ -187,7 +193,13 @@ mod tests {
             check_port: Some(81),
             ..Server::new(Some("app"), [192, 0, 2, 1].into(), 80, 7)
         };
-        assert_eq!(Server::from_line(line), Some(expected));
+        assert_eq!(Server::from_line(line), Some(expected.clone()));
         assert_eq!(Server::from_line("    bind :80"), None);
+        assert_eq!(expected.origin(), Some("app"));
+        for address in ["192.0.2.1", "2001:db8::1"] {
+            assert_eq!(Server::new(None, address.parse().expect("an address"), 80, 1).origin(), None);
+            let found = Server::new(Some("pods.web"), address.parse().expect("an address"), 80, 1);
+            assert_eq!(found.origin(), Some("pods.web"));
+        }
     }
 }

@@ -87,11 +87,12 @@ pub fn needs_last_good(resource: &LoadBalancer, world: &World) -> bool {
 pub fn plan(resource: &LoadBalancer, world: &World, now: Timestamp) -> Plan {
     let name = resource.metadata.name.as_deref().unwrap_or_default();
     let settings = Settings::merge(&resource.spec, world.class.as_ref());
-    let spec = match parse::parse(&resource.spec) {
+    let mut spec = match parse::parse(&resource.spec) {
         Ok(spec) => spec,
         Err(error) => return rejected(resource, world, &settings, ("Invalid", error.to_string()), now),
     };
-    let references = references::resolve(&spec, resource.spec.class_name.as_deref(), world);
+    let mut references = references::resolve(&spec, resource.spec.class_name.as_deref(), world);
+    references::fall_back(&mut spec, &mut references, world.last_good.as_ref());
     let files = configuration::files(&spec, &references);
     let size: usize = files.iter().map(|(name, content)| name.len() + content.len()).sum();
     if size > LARGEST {

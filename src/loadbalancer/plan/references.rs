@@ -1,16 +1,17 @@
 //! What a spec names in the cluster: certificates, Services and pods. What can't be used is told, and what
 //! served until now serves on in its place. Pure.
 
+mod former;
 mod pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::former::fall_back;
 use super::{
     certificate::{CertificateError, authorities_file, pem_file},
     parse::{Pool, Spec},
 };
 use crate::{
-    agent::protocol::{Configuration, MAIN_FILE},
     api::{ServiceMembers, ServicePort},
     loadbalancer::{config::Server, names, world::World},
 };
@@ -152,12 +153,13 @@ fn pool_servers(pool: &Pool, world: &World, errors: &mut Vec<ReferenceError>) ->
     let mut servers = pool.members.clone();
     let services = pool.services.iter().map(|service| (service.name.clone(), service_servers(service, world)));
     let pods = pool.pods.iter().map(|pods| (names::pods_origin(&pods.name), pods::servers(&pool.name, pods, world)));
-    for (origin, found) in services.chain(pods) {
+    let (origins, found): (Vec<_>, Vec<_>) = services.chain(pods).unzip();
+    for (origin, found) in origins.iter().zip(found) {
         match found {
             Ok(found) => servers.extend(found),
             Err(error) => {
                 if error.keeps_what_was() {
-                    servers.extend(servers_before(&pool.name, &origin, world.last_good.as_ref()));
+                    servers.extend(former::servers(&pool.name, origin, &origins, world.last_good.as_ref()));
                 }
                 if !errors.contains(&error) {
                     errors.push(error);
@@ -208,24 +210,4 @@ fn service_servers(members: &ServiceMembers, world: &World) -> Result<Vec<Server
         .collect();
     servers.sort_by_key(|server| (server.address, server.port));
     Ok(servers)
-}
-
-/// The servers that a pool had from where they can't be found now.
-fn servers_before(pool: &str, origin: &str, last_good: Option<&Configuration>) -> Vec<Server> {
-    let text = last_good.and_then(|good| good.files.get(MAIN_FILE)).map_or("", String::as_str);
-    let prefix = format!("{origin}:");
-    let mut inside = false;
-    let mut servers: Vec<Server> = vec![];
-    for line in text.lines() {
-        if let Some(backend) = line.strip_prefix("backend ") {
-            inside = names::is_backend_of(backend, pool);
-        } else if inside
-            && let Some(server) = Server::from_line(line)
-            && server.name.starts_with(&prefix)
-            && !servers.iter().any(|known| known.name == server.name)
-        {
-            servers.push(server);
-        }
-    }
-    servers
 }
