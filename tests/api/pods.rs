@@ -14,25 +14,28 @@ use crate::{
 };
 
 /// The pods of a namespace.
-struct Pods(Api<Pod>);
+pub(crate) struct Pods(Api<Pod>);
 
 impl Pods {
-    fn new(client: &Client, namespace: &str) -> Self {
+    pub(crate) fn new(client: &Client, namespace: &str) -> Self {
         Self(Api::namespaced(client.clone(), namespace))
     }
 
     /// A pod on a node, as a kubelet tells of one that is ready.
-    async fn start(&self, name: &str, address: &str, port: u16) {
+    pub(crate) async fn start(&self, name: &str, labels: Value, address: &str, ports: &[(&str, u16)]) {
+        let ports: Vec<_> = ports.iter().map(|(name, port)| json!({ "name": name, "containerPort": port })).collect();
         let pod = json!({
-            "metadata": { "name": name, "labels": { "app": "web" } },
-            "spec": {
-                "nodeName": "node-1",
-                "containers": [{ "name": "web", "image": "web", "ports": [{ "name": "http", "containerPort": port }] }],
-            },
+            "metadata": { "name": name, "labels": labels },
+            "spec": { "nodeName": "node-1", "containers": [{ "name": "web", "image": "web", "ports": ports }] },
         });
         self.0.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
         self.tell(name, json!({ "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }] })).await;
         self.ready(name, true).await;
+    }
+
+    /// One that `app=web` selects, with a port `http`.
+    async fn start_web(&self, name: &str, address: &str, port: u16) {
+        self.start(name, json!({ "app": "web" }), address, &[("http", port)]).await;
     }
 
     async fn ready(&self, name: &str, ready: bool) {
@@ -87,11 +90,11 @@ async fn pods_that_a_selector_matches_are_followed() {
     become_members(&client, &namespace, &[]).await;
 
     let pods = Pods::new(&client, &namespace);
-    pods.start("web-a", "10.0.0.1", 8080).await;
+    pods.start_web("web-a", "10.0.0.1", 8080).await;
     condition(&client, &namespace, "ResolvedRefs", "True/ResolvedRefs").await;
     become_members(&client, &namespace, &["pods.web:10.0.0.1:8080 100"]).await;
     // Another version of the application has another number for the name.
-    pods.start("web-b", "10.0.0.2", 9090).await;
+    pods.start_web("web-b", "10.0.0.2", 9090).await;
     become_members(&client, &namespace, &["pods.web:10.0.0.1:8080 100", "pods.web:10.0.0.2:9090 100"]).await;
     pods.end("web-a").await;
     become_members(&client, &namespace, &["pods.web:10.0.0.1:8080 0", "pods.web:10.0.0.2:9090 100"]).await;
@@ -119,7 +122,7 @@ async fn a_port_that_no_pod_has_is_told_and_the_members_stay() {
     let (client, namespace) = namespace().await;
     let operator = Operator::start(&namespace).await;
     let pods = Pods::new(&client, &namespace);
-    pods.start("web-a", "10.0.0.1", 8080).await;
+    pods.start_web("web-a", "10.0.0.1", 8080).await;
     let selector = |port: Value| {
         let selector = json!({ "matchExpressions": [{ "key": "app", "operator": "In", "values": ["web", "api"] }] });
         spec(&json!({ "name": "web", "selector": selector, "port": port }))
