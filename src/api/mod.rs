@@ -6,6 +6,7 @@ mod class;
 mod listener;
 mod loadbalancer;
 mod monitor;
+mod pods;
 mod pool;
 mod rule;
 mod settings;
@@ -18,6 +19,7 @@ pub use listener::{
 };
 pub use loadbalancer::{LoadBalancer, LoadBalancerSpec};
 pub use monitor::{Monitor, MonitorKind, MonitorMethod};
+pub use pods::{LabelOperator, LabelRequirement, PodMembers, PodPort, PodSelector};
 pub use pool::{
     Algorithm, Member, Persistence, PersistenceKind, Pool, PoolTimeouts, ProxyProtocol, ServiceMembers, ServicePort,
 };

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Monitor, PoolTls, yes};
+use super::{Monitor, PodMembers, PoolTls, yes};
 
 /// A group of servers.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,14 @@ pub struct Pool {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<ServiceMembers>,
+
+    /// Pods of the same namespace that are members, without a Service: those that are ready, followed as they
+    /// come and go, at most 8 selectors. One that is ending but still serves gets nothing new, except while its
+    /// selector matches no ready one. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub pods: Vec<PodMembers>,
 
     /// How long a member is waited for. Defaults: see the fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -230,6 +238,6 @@ pub struct PoolTimeouts {
     pub server_seconds: Option<i32>,
 }
 
-fn default_weight() -> i32 {
+pub(super) fn default_weight() -> i32 {
     100
 }

@@ -21,6 +21,8 @@ pub(super) enum Interest {
     ConfigMap(Key),
     /// A Service.
     Service(Key),
+    /// The pods of a namespace that a selector matches; its text is the name.
+    Pods(Key),
 }
 
 /// Who is interested in what.
@@ -34,25 +36,21 @@ struct Known {
 }
 
 impl Interests {
-    /// Notes all that a load balancer is interested in from now on.
-    pub(super) fn set(&self, resource: &ObjectRef<LoadBalancer>, interests: Vec<Interest>) {
+    /// Notes all that a load balancer is interested in from now on; that in which nobody is any more.
+    pub(super) fn set(&self, resource: &ObjectRef<LoadBalancer>, interests: Vec<Interest>) -> Vec<Interest> {
         let mut known = self.lock();
         if known.by_resource.get(resource) == Some(&interests) {
-            return;
+            return vec![];
         }
-        known.remove(resource);
-        if interests.is_empty() {
-            return;
-        }
+        let mut unwanted = known.remove(resource);
         for interest in &interests {
             known.by_interest.entry(interest.clone()).or_default().insert(resource.clone());
         }
-        known.by_resource.insert(resource.clone(), interests);
-    }
-
-    /// Forgets a load balancer that is gone.
-    pub(super) fn forget(&self, resource: &ObjectRef<LoadBalancer>) {
-        self.lock().remove(resource);
+        unwanted.retain(|interest| !known.by_interest.contains_key(interest));
+        if !interests.is_empty() {
+            known.by_resource.insert(resource.clone(), interests);
+        }
+        unwanted
     }
 
     /// The load balancers that are interested.
@@ -66,15 +64,19 @@ impl Interests {
 }
 
 impl Known {
-    fn remove(&mut self, resource: &ObjectRef<LoadBalancer>) {
-        for interest in self.by_resource.remove(resource).unwrap_or_default() {
-            if let Some(interested) = self.by_interest.get_mut(&interest) {
-                interested.remove(resource);
-                if interested.is_empty() {
-                    self.by_interest.remove(&interest);
-                }
+    /// Removes a load balancer; that in which nobody is interested any more.
+    fn remove(&mut self, resource: &ObjectRef<LoadBalancer>) -> Vec<Interest> {
+        let mut unwanted = self.by_resource.remove(resource).unwrap_or_default();
+        unwanted.retain(|interest| {
+            let Some(interested) = self.by_interest.get_mut(interest) else { return false };
+            interested.remove(resource);
+            let nobody = interested.is_empty();
+            if nobody {
+                self.by_interest.remove(interest);
             }
-        }
+            nobody
+        });
+        unwanted
     }
 }
 
@@ -128,9 +130,10 @@ mod tests {
         interests.set(&blog, vec![secret.clone()]);
         assert_eq!(interests.of(&secret).len(), 2);
         assert_eq!(interests.of(&Interest::Service(key("tls"))), []);
-        interests.set(&shop, vec![]);
+        assert_eq!(interests.set(&shop, vec![]), [Interest::Class("gold".to_owned())]);
         assert_eq!(interests.of(&secret), std::slice::from_ref(&blog));
-        interests.forget(&blog);
+        assert_eq!(interests.set(&blog, vec![secret.clone(), secret.clone()]), [], "it is wanted as before");
+        assert_eq!(interests.set(&blog, vec![]), std::slice::from_ref(&secret));
         assert_eq!(interests.of(&secret), []);
     }
 

@@ -125,6 +125,6 @@ impl Family for LoadBalancers {
     }
 
     fn forget(&self, resource: &ObjectRef<LoadBalancer>) {
-        self.observer.interests.forget(resource);
+        self.observer.selections.forget(resource);
     }
 }

@@ -62,6 +62,11 @@ pub(super) fn certificate_file(secret: &str) -> String {
     format!("certificate-{secret}.pem")
 }
 
+/// The Secret whose certificate a file of this name holds.
+pub(super) fn of_certificate_file(file: &str) -> Option<&str> {
+    file.strip_prefix("certificate-")?.strip_suffix(".pem")
+}
+
 /// The name of the file that lists a listener's certificates.
 pub(super) fn certificate_list(listener: &str) -> String {
     format!("certificates-{listener}.list")
@@ -82,7 +87,12 @@ pub(super) fn routes_file(listener: &str) -> String {
     format!("routes-{listener}{MAP_SUFFIX}")
 }
 
-/// Whether a backend is one of this pool's.
-pub(super) fn is_backend_of(name: &str, pool: &str) -> bool {
-    [Mode::Http, Mode::Tcp].into_iter().any(|mode| backend(pool, mode) == name)
+/// The `ConfigMap` whose authorities a file of this name holds.
+pub(super) fn of_authorities_file(file: &str) -> Option<&str> {
+    file.strip_prefix("authorities-")?.strip_suffix(".pem")
+}
+
+/// What the names of members begin with that a selector of pods brings; no Service is called like that.
+pub(super) fn pods_origin(pods: &str) -> String {
+    format!("pods.{pods}")
 }

@@ -3,6 +3,7 @@
 mod cluster;
 mod contents;
 mod convert;
+mod selections;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -17,7 +18,7 @@ use super::{
     interests::Interest,
     names,
     plan::{self, objects::read_configuration},
-    world::{CertificateSecret, Identity, Replica, ServiceWorld, World},
+    world::{CertificateSecret, Identity, Replica, SelectedPod, ServiceWorld, World},
 };
 use crate::{
     agent::protocol::{Configuration, agent_name},
@@ -32,13 +33,14 @@ impl LoadBalancers {
         let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
         // Before anything is read, so that a change right after the reading leads to another turn.
         let interests = interests(resource, &namespace);
-        self.observer.interests.set(&ObjectRef::new(&name).within(&namespace), interests);
+        self.observer.selections.set(&ObjectRef::new(&name).within(&namespace), interests).await;
 
         let mut world = World {
             class: resource.spec.class_name.as_deref().and_then(|class| self.observer.class(class)),
             certificates: self.certificates(resource, &namespace).await?,
             authorities: self.authorities(resource, &namespace).await?,
             services: self.services(resource, &namespace),
+            selected: self.selected(resource, &namespace),
             installation: self.observer.installation.clone(),
             ..World::default()
         };
@@ -108,6 +110,15 @@ impl LoadBalancers {
             .collect()
     }
 
+    /// The pods that pools select, by the text of the selector; those that are known.
+    fn selected(&self, resource: &LoadBalancer, namespace: &str) -> BTreeMap<String, Vec<SelectedPod>> {
+        let known = |selector: String| {
+            let key = Key { namespace: namespace.to_owned(), name: selector.clone() };
+            Some((selector, self.observer.selections.pods(&key)?))
+        };
+        selectors(resource).filter_map(known).collect()
+    }
+
     /// The pods, and what their agents answer; all are asked at the same time.
     async fn replicas(&self, namespace: &str, name: &str) -> Vec<Replica> {
         let agent = agent_name(namespace, name);
@@ -145,6 +156,12 @@ fn config_maps(resource: &LoadBalancer) -> impl Iterator<Item = &String> {
     listeners.map(|authentication| &authentication.ca_config_map_name).chain(pools)
 }
 
+/// The texts of the selectors of pods; those that make sense.
+fn selectors(resource: &LoadBalancer) -> impl Iterator<Item = String> {
+    let pods = resource.spec.pools.iter().flat_map(|pool| &pool.pods);
+    pods.filter_map(|pods| plan::parse::pods::text(&pods.selector).ok())
+}
+
 fn interests(resource: &LoadBalancer, namespace: &str) -> Vec<Interest> {
     let key = |name: &str| Key { namespace: namespace.to_owned(), name: name.to_owned() };
     let spec = &resource.spec;
@@ -155,5 +172,6 @@ fn interests(resource: &LoadBalancer, namespace: &str) -> Vec<Interest> {
         .chain(secrets.map(|certificate| Interest::Secret(key(&certificate.secret_name))))
         .chain(config_maps(resource).map(|name| Interest::ConfigMap(key(name))))
         .chain(services.map(|service| Interest::Service(key(&service.name))))
+        .chain(selectors(resource).map(|selector| Interest::Pods(key(&selector))))
         .collect()
 }

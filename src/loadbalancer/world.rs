@@ -20,6 +20,9 @@ pub struct World {
     pub authorities: BTreeMap<String, Option<String>>,
     /// The Services that pools name, by name; those that exist.
     pub services: BTreeMap<String, ServiceWorld>,
+    /// The pods that pools select, by the text of the selector; those that are known: a selector that is not
+    /// among them was not listed yet.
+    pub selected: BTreeMap<String, Vec<SelectedPod>>,
     /// What the configuration Secret holds; read only when something that the spec names can't be used,
     /// so that what served until now goes on.
     pub last_good: Option<Configuration>,
@@ -95,6 +98,19 @@ pub struct Endpoint {
     pub port: u16,
     /// Whether it is on its way out, and serves all the same.
     pub ending: bool,
+}
+
+/// A pod that a selector matches and that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectedPod {
+    /// Where it is: the first of its addresses, when it has one.
+    pub address: Option<IpAddr>,
+    /// Whether it is ready, as Kubernetes says.
+    pub ready: bool,
+    /// Whether it was asked to end.
+    pub ending: bool,
+    /// The named TCP ports of its containers.
+    pub ports: Vec<(String, u16)>,
 }
 
 /// The agents' certificate.

@@ -19,6 +19,7 @@ fn good() -> Value {
             "monitor": { "type": "HTTP" },
             "members": [{ "address": "192.0.2.10", "port": 8080 }],
             "services": [{ "name": "app", "port": "http" }],
+            "pods": [{ "name": "app", "selector": { "matchLabels": { "app": "web" } }, "port": "http" }],
         }],
     })
 }
@@ -163,6 +164,25 @@ async fn a_good_one_is_taken_and_completed() {
 #[case::backup("/pools/0/members/0/backup", json!("yes"), "expected boolean")]
 #[case::connect_timeout("/pools/0/timeouts", json!({ "connectSeconds": 3601 }), "should be less than or equal to 3600")]
 #[case::bad_service_name("/pools/0/services/0/name", json!("App_1"), "spec.pools[0].services[0].name")]
+#[case::pods_without_port("/pools/0/pods/0/port", Value::Null, "spec.pools[0].pods[0].port: Required value")]
+#[case::pods_port("/pools/0/pods/0/port", json!(65536), "should be less than or equal to 65535")]
+#[case::pods_port_zero("/pools/0/pods/0/port", json!(0), "should be greater than or equal to 1")]
+#[case::pods_port_name("/pools/0/pods/0/port", json!("HTTP port"), "spec.pools[0].pods[0].port")]
+#[case::pods_port_name_too_long("/pools/0/pods/0/port", json!("a-name-too-long1"), "spec.pools[0].pods[0].port")]
+#[case::pods_weight("/pools/0/pods/0/weight", json!(257), "should be less than or equal to 256")]
+#[case::pods_backup("/pools/0/pods/0/backup", json!("yes"), "expected boolean")]
+#[case::pods_name("/pools/0/pods/0/name", json!("a:b"), "spec.pools[0].pods[0].name")]
+#[case::pods_twice("/pools/0/pods/-", json!({ "name": "app", "selector": { "matchLabels": { "app": "api" } }, "port": 1 }), "duplicate entries for key [name=\"app\"]")]
+#[case::selector_missing("/pools/0/pods/0/selector", Value::Null, "spec.pools[0].pods[0].selector: Required value")]
+#[case::selector_empty("/pools/0/pods/0/selector", json!({}), "a selector of pods needs at least one entry in matchLabels or matchExpressions: an empty one would take every pod of the namespace")]
+#[case::selector_of_nothing("/pools/0/pods/0/selector", json!({ "matchLabels": {}, "matchExpressions": [] }), "a selector of pods needs at least one entry")]
+#[case::selector_key("/pools/0/pods/0/selector", json!({ "matchLabels": { "a,b": "1" } }), "the keys of matchLabels must be names of labels, such as app or app.kubernetes.io/name")]
+#[case::selector_value("/pools/0/pods/0/selector", json!({ "matchLabels": { "app": "a b" } }), "spec.pools[0].pods[0].selector.matchLabels")]
+#[case::requirement_key("/pools/0/pods/0/selector", json!({ "matchExpressions": [{ "key": "a b", "operator": "Exists" }] }), "selector.matchExpressions[0].key")]
+#[case::requirement_operator("/pools/0/pods/0/selector", json!({ "matchExpressions": [{ "key": "a", "operator": "Equals" }] }), "supported values: \"In\", \"NotIn\"")]
+#[case::requirement_without_values("/pools/0/pods/0/selector", json!({ "matchExpressions": [{ "key": "a", "operator": "NotIn" }] }), "a requirement with the operator In or NotIn needs values")]
+#[case::requirement_with_values("/pools/0/pods/0/selector", json!({ "matchExpressions": [{ "key": "a", "operator": "Exists", "values": ["b"] }] }), "one with Exists or DoesNotExist has none")]
+#[case::requirement_value("/pools/0/pods/0/selector", json!({ "matchExpressions": [{ "key": "a", "operator": "In", "values": ["b)"] }] }), "selector.matchExpressions[0].values[0]")]
 #[case::replicas("/replicas", json!(-1), "should be greater than or equal to 0")]
 #[case::quantity("/resources", json!({ "limits": { "cpu": "much" } }), "cpu must be a quantity above 0, such as 500m or 2")]
 #[case::little_memory("/resources", json!({ "limits": { "memory": "1Mi" } }), "memory must be a quantity of at least 32Mi")]

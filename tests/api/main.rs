@@ -1,8 +1,13 @@
 //! On a real etcd and kube-apiserver alone: what users are told at once, and what the operator makes.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "../support/simulated_agent.rs"]
+mod simulated_agent;
+
 mod bad_input;
+mod fields;
 mod operator;
+mod pods;
 mod process;
 mod server;
 mod shape;

@@ -4,9 +4,10 @@
 use std::{future::Future, time::Duration};
 
 use fairway::{
+    agent::protocol::Configuration,
     api::{LoadBalancer, LoadBalancerSpec},
     authority::AuthorityKeeper,
-    loadbalancer::{LoadBalancers, world::Installation},
+    loadbalancer::{LoadBalancers, plan::objects, world::Installation},
     reconcile::{Engine, Scope, Settings},
     telemetry::{Exposition, Metrics, Readiness},
 };
@@ -32,14 +33,14 @@ use crate::server::{namespace, operator_client};
 const OPERATOR_NAMESPACE: &str = "fairway-system";
 
 /// An operator that looks after one namespace, until it is dropped or stopped.
-struct Operator {
+pub(crate) struct Operator {
     exposition: Exposition,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Operator {
-    async fn start(namespace: &str) -> Self {
+    pub(crate) async fn start(namespace: &str) -> Self {
         let client = operator_client().await;
         let exposition = Exposition::default();
         let metrics = Metrics::register(&exposition);
@@ -62,13 +63,13 @@ impl Operator {
         Self { exposition, stop, task }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let _ = self.stop.send(());
         self.task.await.unwrap();
     }
 
     /// How many requests were sent that write, and how many turns ended well.
-    fn counts(&self) -> (u64, u64) {
+    pub(crate) fn counts(&self) -> (u64, u64) {
         let text = self.exposition.text().unwrap();
         let sum = |prefix: &str| {
             let values =
@@ -94,6 +95,12 @@ pub(crate) async fn create(client: &Client, namespace: &str, spec: LoadBalancerS
     api.create(&PostParams::default(), &LoadBalancer::new("shop", spec)).await.unwrap()
 }
 
+/// The configuration that a load balancer's pods boot from.
+pub(crate) async fn configuration(client: &Client, namespace: &str, name: &str) -> Option<Configuration> {
+    let secret = get::<Secret>(client, namespace, &format!("{name}-lb-configuration")).await?;
+    objects::read_configuration(&secret.data?)
+}
+
 /// Asks again and again until the answer is there.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
     let asking = async {
@@ -107,14 +114,15 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask
     time::timeout(Duration::from_secs(30), asking).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
-async fn get<K>(client: &Client, namespace: &str, name: &str) -> Option<K>
+pub(crate) async fn get<K>(client: &Client, namespace: &str, name: &str) -> Option<K>
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     Api::<K>::namespaced(client.clone(), namespace).get_opt(name).await.unwrap()
 }
 
-async fn condition(client: &Client, namespace: &str, kind: &str, verdict: &str) -> String {
+/// Waits for a verdict on the load balancer `shop`; its message.
+pub(crate) async fn condition(client: &Client, namespace: &str, kind: &str, verdict: &str) -> String {
     eventually(&format!("{kind} {verdict}"), async || {
         let status = get::<LoadBalancer>(client, namespace, "shop").await?.status?;
         let found = status.conditions.into_iter().find(|condition| condition.type_ == kind)?;

@@ -27,9 +27,14 @@ pub(crate) struct Application<'a> {
 }
 
 impl<'a> Application<'a> {
+    /// One that is there or will be.
+    pub(crate) fn named(sandbox: &'a Sandbox, name: &str) -> Self {
+        Self { sandbox, name: name.to_owned() }
+    }
+
     /// Makes it and waits until it serves.
     pub(crate) async fn start(sandbox: &'a Sandbox, name: &str, replicas: usize) -> Self {
-        let application = Self { sandbox, name: name.to_owned() };
+        let application = Self::named(sandbox, name);
         application.scale(replicas).await;
         application.offer().await;
         application.serves(replicas).await;
@@ -139,6 +144,7 @@ fn pod(labels: &Value) -> Value {
         "containers": [{
             "name": "application",
             "image": IMAGE,
+            "ports": [{ "name": "http", "containerPort": PORT }],
             "args": ["netexec", format!("--http-port={PORT}"), "--delay-shutdown=5"],
             "readinessProbe": { "httpGet": { "path": "/healthz", "port": PORT }, "periodSeconds": 1 },
             "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },

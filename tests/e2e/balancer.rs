@@ -121,6 +121,16 @@ impl<'a> Balancer<'a> {
         .await;
     }
 
+    /// Waits until a pool has no members.
+    pub(crate) async fn pool_is_empty(&self, name: &str, limit: Duration) {
+        self.becomes(&format!("pool {name} to be empty"), limit, |load_balancer| {
+            let pools = load_balancer.status.iter().flat_map(|status| &status.pools);
+            let pool = pools.into_iter().find(|pool| pool.name == name).ok_or("it is not told of")?;
+            seen(pool.members == 0, || format!("{pool:?}"))
+        })
+        .await;
+    }
+
     /// Waits until there is an event with this reason; its note.
     pub(crate) async fn event(&self, reason: &str) -> String {
         let events = self.sandbox.api::<Event>();
@@ -215,6 +225,11 @@ pub(crate) fn listener(name: &str, protocol: &str, port: u16, pool: &str) -> Val
 /// A pool of a Service's endpoints that are checked every second.
 pub(crate) fn service_pool(name: &str, service: &str) -> Value {
     json!({ "name": name, "monitor": monitor(), "services": [{ "name": service }] })
+}
+
+/// A pool of the pods that a selector matches, checked every second.
+pub(crate) fn pods_pool(name: &str, selector: &Value, port: &Value) -> Value {
+    json!({ "name": name, "monitor": monitor(), "pods": [{ "name": name, "selector": selector, "port": port }] })
 }
 
 /// A pool of members by address that are checked every second.

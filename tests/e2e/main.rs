@@ -26,3 +26,4 @@ mod install;
 mod mistakes;
 mod nodes;
 mod replacement;
+mod selected;

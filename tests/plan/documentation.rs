@@ -2,7 +2,7 @@
 
 use fairway::loadbalancer::world::World;
 
-use crate::fixtures::{certificate, judged, service, world};
+use crate::fixtures::{certificate, judged, selected, service, world};
 
 const PAGE: &str = include_str!("../../docs/load-balancer.md");
 
@@ -17,6 +17,9 @@ fn documented_world() -> World {
         world.authorities.insert(name.to_owned(), Some(authority));
     }
     world.services.insert("shop".to_owned(), service(&[("http", "10.0.0.1", 8080)]));
+    for (selector, address) in [("app=shop,track notin (canary)", "10.0.0.2"), ("app=shop,track=canary", "10.0.0.3")] {
+        world.selected.insert(selector.to_owned(), vec![selected(address, "http", 8080)]);
+    }
     world
 }
 

@@ -7,7 +7,10 @@ use fairway::{
     api::{ConfigurationStatus, LoadBalancer},
     loadbalancer::{
         plan::{self, Effect, Plan},
-        world::{CertificateSecret, Endpoint, Identity, Installation, Replica, ServicePortWorld, ServiceWorld, World},
+        world::{
+            CertificateSecret, Endpoint, Identity, Installation, Replica, SelectedPod, ServicePortWorld, ServiceWorld,
+            World,
+        },
     },
 };
 use jiff::Timestamp;
@@ -66,6 +69,12 @@ pub(crate) fn service(endpoints: &[(&str, &str, u16)]) -> ServiceWorld {
         })
         .collect();
     ServiceWorld { ports, sliced: true, endpoints }
+}
+
+/// A ready pod with one named port.
+pub(crate) fn selected(address: &str, name: &str, port: u16) -> SelectedPod {
+    let address = address.parse().ok();
+    SelectedPod { address, ready: true, ending: false, ports: vec![(name.to_owned(), port)] }
 }
 
 /// A certificate for these names, with its key, as a Secret holds them.

@@ -120,7 +120,8 @@ pub struct HttpCheck {
 /// A server of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// `address:port`, or `service:address:port` where it comes from a Service; unique in its backend.
+    /// `address:port`, or `origin:address:port` where it was found in the cluster: the origin is the name of a
+    /// Service, or `pods.` and the name of a selector. Unique in its backend.
     pub name: String,
     /// Where it is.
     pub address: IpAddr,
@@ -137,14 +138,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server whose name tells where it is and, where it comes from a Service, of which.
+    /// A server whose name tells where it is and, where it was found in the cluster, by what.
     #[must_use]
-    pub fn new(service: Option<&str>, address: IpAddr, port: u16, weight: u16) -> Self {
-        let name = match service {
-            Some(service) => format!("{service}:{address}:{port}"),
+    pub fn new(origin: Option<&str>, address: IpAddr, port: u16, weight: u16) -> Self {
+        let name = match origin {
+            Some(origin) => format!("{origin}:{address}:{port}"),
             None => format!("{address}:{port}"),
         };
         Self { name, address, port, weight, backup: false, check_address: None, check_port: None }
+    }
+
+    /// What it was found by; none where it was given by address.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.name.strip_suffix(&format!(":{}:{}", self.address, self.port))
     }
 
     /// Reads back a line that [`render`](super::render()) wrote; none when it is another line.
@@ -186,7 +193,13 @@ mod tests {
             check_port: Some(81),
             ..Server::new(Some("app"), [192, 0, 2, 1].into(), 80, 7)
         };
-        assert_eq!(Server::from_line(line), Some(expected));
+        assert_eq!(Server::from_line(line), Some(expected.clone()));
         assert_eq!(Server::from_line("    bind :80"), None);
+        assert_eq!(expected.origin(), Some("app"));
+        for address in ["192.0.2.1", "2001:db8::1"] {
+            assert_eq!(Server::new(None, address.parse().expect("an address"), 80, 1).origin(), None);
+            let found = Server::new(Some("pods.web"), address.parse().expect("an address"), 80, 1);
+            assert_eq!(found.origin(), Some("pods.web"));
+        }
     }
 }

@@ -12,6 +12,7 @@ use kube::{
 use super::{
     contents::Contents,
     convert::{self, KnownPod, KnownSlice},
+    selections::Selections,
 };
 use crate::{
     api::{LoadBalancer, LoadBalancerClass, LoadBalancerClassSpec},
@@ -27,7 +28,8 @@ use crate::{
 /// What is known of the cluster.
 pub(in crate::loadbalancer) struct Observer {
     pub(in crate::loadbalancer) installation: Installation,
-    pub(in crate::loadbalancer) interests: Arc<Interests>,
+    /// The pods that pools select, and what load balancers are interested in.
+    pub(in crate::loadbalancer) selections: Selections,
     classes: Cache<LoadBalancerClassSpec>,
     /// Secrets of type `kubernetes.io/tls`.
     pub(super) certificates: Contents<Secret, CertificateSecret>,
@@ -77,9 +79,12 @@ impl Observer {
         let pods_of = Arc::new(Groups::default());
         triggers.push(feed.triggers(pods_changed(&pods_of)));
 
+        let (selections, trigger) = Selections::new(client, metrics, &interests);
+        triggers.push(trigger);
+
         let observer = Self {
             installation,
-            interests,
+            selections,
             classes,
             certificates,
             authorities,

@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 
 use k8s_openapi::api::{
-    core::v1::{ConfigMap, ContainerStatus, Pod, Secret, Service},
+    core::v1::{ConfigMap, Container, ContainerStatus, Pod, Secret, Service},
     discovery::v1::EndpointSlice,
 };
 use kube::ResourceExt;
 
 use crate::loadbalancer::{
     names::LOAD_BALANCER_LABEL,
-    world::{CertificateSecret, Endpoint, Replica, ServicePortWorld},
+    world::{CertificateSecret, Endpoint, Replica, SelectedPod, ServicePortWorld},
 };
 
 /// What Kubernetes says of a container on its way; nothing that a user has to know.
@@ -99,6 +99,34 @@ pub(super) fn slice(slice: EndpointSlice) -> KnownSlice {
     KnownSlice { service, endpoints }
 }
 
+/// A pod that a selector matches; none when it has ended and won't serve again.
+pub(super) fn selected_pod(pod: Pod) -> Option<SelectedPod> {
+    let ending = pod.metadata.deletion_timestamp.is_some();
+    let status = pod.status.unwrap_or_default();
+    if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
+        return None;
+    }
+    let conditions = status.conditions.unwrap_or_default();
+    let spec = pod.spec.unwrap_or_default();
+    // Containers that run beside the others are written among those that run before them.
+    let beside = spec.init_containers.into_iter().flatten();
+    let beside = beside.filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    Some(SelectedPod {
+        address: status.pod_ip.and_then(|address| address.parse().ok()),
+        ready: conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+        ending,
+        ports: spec.containers.into_iter().chain(beside).flat_map(named_ports).collect(),
+    })
+}
+
+/// The TCP ports of a container that have a name.
+fn named_ports(container: Container) -> impl Iterator<Item = (String, u16)> {
+    let ports = container.ports.unwrap_or_default().into_iter();
+    ports
+        .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP")
+        .filter_map(|port| Some((port.name?, u16::try_from(port.container_port).ok()?)))
+}
+
 pub(super) fn service_ports(service: Service) -> Vec<ServicePortWorld> {
     let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
     ports
@@ -142,5 +170,48 @@ mod tests {
         let known = slice(serde_json::from_value(object).expect("a slice"));
         let found: Vec<_> = known.endpoints.iter().map(|endpoint| (endpoint.port, endpoint.ending)).collect();
         assert_eq!(found, ending.map(|ending| (8080, ending)).into_iter().collect::<Vec<_>>());
+    }
+
+    fn a_pod(status: &Value) -> Value {
+        json!({
+            "spec": {
+                "containers": [
+                    { "name": "a", "ports": [{ "containerPort": 80 }, { "containerPort": 53, "name": "dns", "protocol": "UDP" }] },
+                    { "name": "b", "ports": [{ "containerPort": 8080, "name": "http", "protocol": "TCP" }] },
+                ],
+                "initContainers": [
+                    { "name": "before", "ports": [{ "containerPort": 1, "name": "before" }] },
+                    { "name": "beside", "restartPolicy": "Always", "ports": [{ "containerPort": 2, "name": "beside" }] },
+                ],
+            },
+            "status": status,
+        })
+    }
+
+    #[rstest]
+    #[case::nothing_said(json!({}), Some((None, false)))]
+    #[case::not_ready(json!({ "phase": "Running", "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "False" }] }), Some((Some("10.0.0.1"), false)))]
+    #[case::ready(json!({ "phase": "Running", "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] }), Some((Some("10.0.0.1"), true)))]
+    #[case::the_first_address(json!({ "podIP": "2001:db8::1", "podIPs": [{ "ip": "2001:db8::1" }, { "ip": "10.0.0.1" }], "conditions": [{ "type": "Ready", "status": "True" }] }), Some((Some("2001:db8::1"), true)))]
+    #[case::at_its_node(json!({ "podIP": "192.0.2.1", "hostIP": "192.0.2.1", "conditions": [{ "type": "Ready", "status": "True" }] }), Some((Some("192.0.2.1"), true)))]
+    #[case::succeeded(json!({ "phase": "Succeeded", "podIP": "10.0.0.1" }), None)]
+    #[case::failed(json!({ "phase": "Failed", "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] }), None)]
+    fn of_a_pod_little_is_kept(#[case] status: Value, #[case] expected: Option<(Option<&str>, bool)>) {
+        let found = selected_pod(serde_json::from_value(a_pod(&status)).expect("a pod"));
+        let expected = expected.map(|(address, ready)| SelectedPod {
+            address: address.and_then(|address| address.parse().ok()),
+            ready,
+            ending: false,
+            ports: vec![("http".to_owned(), 8080), ("beside".to_owned(), 2)],
+        });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_pod_that_was_asked_to_end_is_ending() {
+        let mut pod = a_pod(&json!({ "conditions": [{ "type": "Ready", "status": "True" }] }));
+        pod["metadata"] = json!({ "deletionTimestamp": "2026-11-23T12:00:00Z" });
+        let found = selected_pod(serde_json::from_value(pod).expect("a pod")).expect("it has not ended");
+        assert!(found.ready && found.ending);
     }
 }

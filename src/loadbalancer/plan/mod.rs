@@ -81,7 +81,7 @@ pub type Plan = family::Plan<Effect, crate::api::LoadBalancerStatus>;
 pub fn needs_last_good(resource: &LoadBalancer, world: &World) -> bool {
     parse::parse(&resource.spec).is_ok_and(|spec| {
         let references = references::resolve(&spec, resource.spec.class_name.as_deref(), world);
-        references.errors.iter().any(|error| !matches!(error, ReferenceError::ClassNotFound(_)))
+        references.errors.iter().any(ReferenceError::keeps_what_was)
     })
 }
 
@@ -90,11 +90,12 @@ pub fn needs_last_good(resource: &LoadBalancer, world: &World) -> bool {
 pub fn plan(resource: &LoadBalancer, world: &World, now: Timestamp) -> Plan {
     let name = resource.metadata.name.as_deref().unwrap_or_default();
     let settings = Settings::merge(&resource.spec, world.class.as_ref());
-    let spec = match parse::parse(&resource.spec) {
+    let mut spec = match parse::parse(&resource.spec) {
         Ok(spec) => spec,
         Err(error) => return rejected(resource, world, &settings, ("Invalid", error.to_string()), now),
     };
-    let references = references::resolve(&spec, resource.spec.class_name.as_deref(), world);
+    let mut references = references::resolve(&spec, resource.spec.class_name.as_deref(), world);
+    references::fall_back(&mut spec, &mut references, world.last_good.as_ref());
     let files = configuration::files(&spec, &references);
     let before = resource.status.as_ref().and_then(|status| status.configuration.as_ref());
     let wanted = configuration::sequenced(files, before, world);

@@ -2,12 +2,17 @@
 //! schema should have refused is refused here as well: stored objects may be older than the schema.
 
 mod listener;
+pub(in crate::loadbalancer) mod pods;
 mod pool;
 mod rule;
 
 use std::collections::BTreeSet;
 
-pub use self::{listener::Listener, pool::Pool};
+pub use self::{
+    listener::Listener,
+    pods::{PodPort, Pods},
+    pool::Pool,
+};
 use crate::{
     api::LoadBalancerSpec,
     loadbalancer::{

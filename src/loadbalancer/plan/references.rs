@@ -1,14 +1,17 @@
-//! What a spec names in the cluster: certificates and Services. What can't be used is told, and what
+//! What a spec names in the cluster: certificates, Services and pods. What can't be used is told, and what
 //! served until now serves on in its place. Pure.
+
+mod former;
+mod pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::former::fall_back;
 use super::{
     certificate::{CertificateError, authorities_file, pem_file},
     parse::{Pool, Spec},
 };
 use crate::{
-    agent::protocol::{Configuration, MAIN_FILE},
     api::{ServiceMembers, ServicePort},
     loadbalancer::{config::Server, names, world::World},
 };
@@ -51,6 +54,19 @@ pub enum ReferenceError {
     /// It is not clear which port is meant.
     #[error("Service {0:?} has several ports ({1}): say which one in port")]
     ServicePortUnclear(String, String),
+    /// The pods that a selector matches were not listed yet.
+    #[error("the pods with {0} are not known yet: until they are the members known before stay")]
+    PodsPending(String),
+    /// No pod has such a port.
+    #[error(
+        "no pod with {0} has a container with a TCP port named {1:?}{2}: give a container's port that name, or say its number; until then the members known before stay"
+    )]
+    PodPortNotFound(String, String, String),
+    /// A selector matches nothing.
+    #[error(
+        "no pod in this namespace has {0}: start one, or correct the selector of spec.pools[{1}].pods[{2}]; until then it has no members"
+    )]
+    NoPods(String, String, String),
 }
 
 impl ReferenceError {
@@ -64,9 +80,17 @@ impl ReferenceError {
             Self::ConfigMapNotFound(_) => "ConfigMapNotFound",
             Self::InvalidAuthorities(..) => "InvalidAuthorities",
             Self::ServiceNotFound(_) => "ServiceNotFound",
-            Self::ServicePending(_) => "Pending",
+            Self::ServicePending(_) | Self::PodsPending(_) => "Pending",
             Self::ServicePortNotFound(..) | Self::ServicePortUnclear(..) => "ServicePortNotFound",
+            Self::PodPortNotFound(..) => "PodPortNotFound",
+            Self::NoPods(..) => "NoPods",
         }
+    }
+
+    /// Whether what served before serves on in its place, so that it has to be known.
+    #[must_use]
+    pub fn keeps_what_was(&self) -> bool {
+        !matches!(self, Self::ClassNotFound(_) | Self::NoPods(..))
     }
 }
 
@@ -124,17 +148,22 @@ fn authorities(name: &str, world: &World) -> Result<String, ReferenceError> {
     authorities_file(found.as_deref()).map_err(|error| ReferenceError::InvalidAuthorities(name.to_owned(), error))
 }
 
-/// The members by address, then those of Services; what is named twice counts once, as first named.
+/// The members by address, then those of Services, then pods; what is named twice counts once, as first named.
 fn pool_servers(pool: &Pool, world: &World, errors: &mut Vec<ReferenceError>) -> Vec<Server> {
     let mut servers = pool.members.clone();
-    for service in &pool.services {
-        match service_servers(service, world) {
+    let services = pool.services.iter().map(|service| (service.name.clone(), service_servers(service, world)));
+    let pods = pool.pods.iter().map(|pods| (names::pods_origin(&pods.name), pods::servers(&pool.name, pods, world)));
+    let (origins, found): (Vec<_>, Vec<_>) = services.chain(pods).unzip();
+    for (origin, found) in origins.iter().zip(found) {
+        match found {
             Ok(found) => servers.extend(found),
             Err(error) => {
+                if error.keeps_what_was() {
+                    servers.extend(former::servers(&pool.name, origin, &origins, world.last_good.as_ref()));
+                }
                 if !errors.contains(&error) {
                     errors.push(error);
                 }
-                servers.extend(servers_before(&pool.name, &service.name, world.last_good.as_ref()));
             }
         }
     }
@@ -181,25 +210,4 @@ fn service_servers(members: &ServiceMembers, world: &World) -> Result<Vec<Server
         .collect();
     servers.sort_by_key(|server| (server.address, server.port));
     Ok(servers)
-}
-
-/// The servers that a pool had from a Service that can't be found any more.
-fn servers_before(pool: &str, service: &str, last_good: Option<&Configuration>) -> Vec<Server> {
-    let text = last_good.and_then(|good| good.files.get(MAIN_FILE)).map_or("", String::as_str);
-    let prefix = format!("{service}:");
-    let mut inside = false;
-    let mut servers: Vec<Server> = vec![];
-    for line in text.lines() {
-        if let Some(backend) = line.strip_prefix("backend ") {
-            inside = names::is_backend_of(backend, pool);
-        } else if inside
-            && let Some(server) = Server::from_line(line)
-            && server.name.starts_with(&prefix)
-            && !servers.iter().any(|known| known.name == server.name)
-        {
-            // What is checked is the pool's to say.
-            servers.push(Server { check_address: None, check_port: None, ..server });
-        }
-    }
-    servers
 }

@@ -2,7 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{SpecError, error, label, number, object_name, token, word};
+use super::{
+    SpecError, error, label, number, object_name,
+    pods::{self, Pods},
+    token, unique, word,
+};
 use crate::{
     api::{self, MonitorKind, PersistenceKind, Verification},
     loadbalancer::{
@@ -24,6 +28,8 @@ pub struct Pool {
     pub members: Vec<Server>,
     /// Servers by Service.
     pub services: Vec<api::ServiceMembers>,
+    /// Servers by the labels of pods.
+    pub pods: Vec<Pods>,
 }
 
 pub(super) fn parse(pool: &api::Pool) -> Result<Pool, SpecError> {
@@ -32,6 +38,8 @@ pub(super) fn parse(pool: &api::Pool) -> Result<Pool, SpecError> {
     for service in &pool.services {
         number::<u16>(&format!("{field}.services[{}].weight", service.name), service.weight, 0, 256)?;
     }
+    let pods: Vec<Pods> = pool.pods.iter().map(|pods| pods::parse(&field, pods)).collect::<Result<_, _>>()?;
+    unique(&format!("{field}.pods"), "name", pods.iter().map(|pods| pods.name.clone()))?;
     let tls = pool.tls.as_ref().map(|tls| self::tls(&format!("{field}.tls"), tls)).transpose()?;
     let (tls, authorities) = tls.map_or((None, None), |(tls, authorities)| (Some(tls), authorities));
     let members = pool.members.iter().filter(|member| member.enabled);
@@ -41,6 +49,7 @@ pub(super) fn parse(pool: &api::Pool) -> Result<Pool, SpecError> {
         authorities,
         members: members.map(|member| self::member(&field, member)).collect::<Result<_, _>>()?,
         services: pool.services.clone(),
+        pods,
     })
 }
 
