@@ -33,7 +33,9 @@ async fn main() {
     }
     println!("\nThe agent at rest, over {REST:?}; it looks every two seconds.\n");
     head(&["pools × members", "memory now", "memory at most", "CPU of one core"]);
-    rest.iter().for_each(|cells| row(cells));
+    for cells in rest {
+        row(&cells);
+    }
     println!();
 }
 
@@ -93,13 +95,13 @@ async fn at_rest(shape: (u8, u8), pod: Pod) -> [String; 4] {
     };
     let before = used();
     tokio::time::sleep(REST).await;
-    let milliseconds = (used() - before) * TICK;
+    let used = Duration::from_millis((used() - before) * TICK);
     let status = fs::read_to_string(format!("{process}/status")).unwrap();
     let memory = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
         let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
         format!("{:.1} MiB", kilobytes / 1024.0)
     };
-    let share = f64::from(u32::try_from(milliseconds).unwrap()) / 10.0 / REST.as_secs_f64();
-    [name(shape), memory("VmRSS:"), memory("VmHWM:"), format!("{share:.1} %")]
+    let percent = 100.0 * used.as_secs_f64() / REST.as_secs_f64();
+    [name(shape), memory("VmRSS:"), memory("VmHWM:"), format!("{percent:.1} %")]
 }

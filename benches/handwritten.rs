@@ -24,8 +24,8 @@ use support::{
     head, rendered, row,
 };
 
-const ROUNDS: usize = 20;
-const ROUND: Duration = Duration::from_millis(600);
+const ROUNDS: usize = 40;
+const ROUND: Duration = Duration::from_millis(250);
 const CLIENTS: usize = 16;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -122,8 +122,8 @@ fn load_balancer(protocol: &str, port: u16, members: &[SocketAddr]) -> Configura
 
 /// As many threads as the agent's has.
 fn hand_written(protocol: &str, address: SocketAddr, members: &[SocketAddr]) -> String {
-    let servers: String =
-        (1..).zip(members).map(|(number, member)| format!("    server s{number} {member} check\n")).collect();
+    let server = |(number, member): (usize, &SocketAddr)| format!("    server s{number} {member} check\n");
+    let servers = (1..).zip(members).map(server).collect::<Vec<_>>().concat();
     let (mode, headers) = match protocol {
         "HTTP" => (
             "http",

@@ -78,7 +78,7 @@ fn backends() {
     let running = render(&config);
     let folder = tempfile::tempdir().unwrap();
     // HAProxy refuses to run without anything to listen on.
-    let listens = "frontend web\n    bind 127.0.0.1:0\n    default_backend pool0.http\n";
+    let listens = "frontend web\n    bind 127.0.0.1:1\n    default_backend pool0.http\n";
     fs::write(folder.path().join(MAIN_FILE), format!("{}\n{listens}", running[MAIN_FILE])).unwrap();
     config.backends[0].servers[0].weight = 7;
     let wanted = render(&config);

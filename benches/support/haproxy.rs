@@ -37,7 +37,8 @@ impl Haproxy {
 
     /// Members that answer every request themselves, at these addresses.
     pub(crate) fn members(addresses: &[SocketAddr]) -> Self {
-        let binds: String = addresses.iter().map(|address| format!("    bind {address}\n")).collect();
+        let binds: Vec<String> = addresses.iter().map(|address| format!("    bind {address}\n")).collect();
+        let binds = binds.concat();
         let configuration = format!(
             "global\n    nbthread 1\ndefaults\n    mode http\n    timeout client 1m\n    timeout connect 1s\n    \
              timeout server 1m\nfrontend members\n{binds}    \

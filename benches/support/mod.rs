@@ -1,6 +1,6 @@
 //! What the benches share: times, how they are told, and tables. Every row stands next to the floor that the
 //! machine allowed in the same run, so that it holds on a noisy one.
-#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 pub(crate) mod client;
 pub(crate) mod haproxy;

@@ -53,6 +53,15 @@ impl Record {
 
 const REFUSED_FILE: &str = "refused.json";
 
+/// A configuration that lies in the shared directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Like<'a> {
+    /// By which it is found.
+    pub hash: &'a str,
+    /// What it was written of.
+    pub files: &'a BTreeMap<String, String>,
+}
+
 /// The shared directory, as seen by one of its two writers.
 #[derive(Clone, Debug)]
 pub struct Files {
@@ -142,16 +151,22 @@ impl Files {
         self.write(REFUSED_FILE, value)
     }
 
-    /// Writes a configuration and its `process.cfg` into [`Self::staging`].
+    /// Writes a configuration and its `process.cfg` into [`Self::staging`]. What it has in common with one that lies
+    /// here, such as a thousand certificates, is linked, since no file is ever written twice; but
+    /// the main file, which lies here with spare slots.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn stage(&self, configuration: &Configuration, process: &str) -> io::Result<()> {
+    pub fn stage(&self, configuration: &Configuration, process: &str, like: Option<Like<'_>>) -> io::Result<()> {
         let staging = self.staging();
         remove(&staging)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&staging)?;
         for (name, content) in &configuration.files {
-            write_private(&staging.join(name), content.as_bytes())?;
+            let same = like.filter(|like| name != MAIN_FILE && like.files.get(name) == Some(content));
+            let linked = same.map(|like| fs::hard_link(self.directory(like.hash).join(name), staging.join(name)));
+            if linked.is_none_or(|linked| linked.is_err()) {
+                write_private(&staging.join(name), content.as_bytes())?;
+            }
         }
         write_private(&staging.join(PROCESS_FILE), process.as_bytes())
     }
@@ -331,12 +346,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_the_same_is_linked_and_outlives_the_other() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let files = Files::new(directory.path(), "serve");
+        let of = |certificate: &str| -> BTreeMap<String, String> {
+            [(MAIN_FILE, "main"), ("a.pem", "a"), ("b.pem", certificate)]
+                .map(|(name, text)| (name.to_owned(), text.to_owned()))
+                .into()
+        };
+        let [one, two] = [of("b"), of("c")];
+        files.stage(&Configuration { sequence: 1, files: one.clone() }, "p", None).expect("staged");
+        files.accept_staged("one").expect("accepted");
+        // One that says what is not there is written as well.
+        let mut said = one.clone();
+        said.insert("b.pem".to_owned(), "c".to_owned());
+        fs::remove_file(files.directory("one").join("b.pem")).expect("removed");
+        let like = Some(Like { hash: "one", files: &said });
+        files.stage(&Configuration { sequence: 2, files: two.clone() }, "q", like).expect("staged");
+        files.accept_staged("two").expect("accepted");
+        fs::remove_dir_all(files.directory("one")).expect("removed");
+        assert_eq!((files.contents("two"), files.text("two").as_str()), (Some(two), "q\nmain"));
+    }
+
+    #[test]
     fn only_what_a_record_names_is_kept() {
         let directory = tempfile::tempdir().expect("a directory");
         let files = Files::new(directory.path(), "serve");
         for (hash, text) in [("a", "1"), ("b", "2"), ("c", "3")] {
             let main = [(MAIN_FILE.to_owned(), text.to_owned())].into();
-            files.stage(&Configuration { sequence: 1, files: main }, "p").expect("staged");
+            files.stage(&Configuration { sequence: 1, files: main }, "p", None).expect("staged");
             files.accept_staged(hash).expect("accepted");
         }
         files.switch_to(&record("a")).expect("switched");

@@ -13,7 +13,7 @@ use std::{
 use tokio::{net::TcpSocket, process::Command, time::timeout};
 
 use super::{
-    files::{Files, PROCESS_FILE},
+    files::{Files, Like, PROCESS_FILE},
     layout::{self, Layout},
     message,
     options::PodOptions,
@@ -72,19 +72,30 @@ impl Judge {
     /// Why it is not there now.
     pub async fn prepare(&self, configuration: &Configuration, named: &Proven) -> Result<(), Unfit> {
         let main_file = configuration.files.get(MAIN_FILE).map_or("", String::as_str);
-        self.stage(configuration, &named.hash, layout::with_spares(main_file, self.most_spares()))?;
+        self.stage(configuration, &named.hash, layout::with_spares(main_file, self.most_spares()), None)?;
         self.check(&self.files.staging()).await?;
         Ok(self.files.accept_staged(&named.hash)?)
     }
 
     /// Writes a configuration, whose main file has this layout, into its directory, unchecked: it differs from
-    /// one that was checked by no more than [`super::change`] allows.
+    /// one that was checked, and is like what lies here, by no more than [`super::change`] allows.
     ///
     /// # Errors
     /// Why it is not there now.
-    pub fn adopt(&self, configuration: &Configuration, named: &Proven, layout: &Layout) -> Result<(), Unfit> {
+    pub fn adopt(
+        &self,
+        configuration: &Configuration,
+        named: &Proven,
+        layout: &Layout,
+        like: Like<'_>,
+    ) -> Result<(), Unfit> {
         let main_file = configuration.files.get(MAIN_FILE).map_or("", String::as_str);
-        self.stage(configuration, &named.hash, layout::with_spares_of(main_file, layout, self.most_spares()))?;
+        self.stage(
+            configuration,
+            &named.hash,
+            layout::with_spares_of(main_file, layout, self.most_spares()),
+            Some(like),
+        )?;
         Ok(self.files.accept_staged(&named.hash)?)
     }
 
@@ -94,7 +105,13 @@ impl Judge {
     }
 
     /// Writes it with another main file, that has spare slots.
-    fn stage(&self, configuration: &Configuration, hash: &str, main_file: String) -> Result<(), Unfit> {
+    fn stage(
+        &self,
+        configuration: &Configuration,
+        hash: &str,
+        main_file: String,
+        like: Option<Like<'_>>,
+    ) -> Result<(), Unfit> {
         validation::validate(configuration)?;
         let process = Process {
             hash,
@@ -108,7 +125,7 @@ impl Judge {
         let process = process.render(&main_file);
         let mut laid_out = configuration.clone();
         laid_out.files.insert(MAIN_FILE.to_owned(), main_file);
-        Ok(self.files.stage(&laid_out, &process)?)
+        Ok(self.files.stage(&laid_out, &process, like)?)
     }
 
     /// Has HAProxy check a configuration that lies in a directory.

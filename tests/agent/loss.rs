@@ -55,3 +55,29 @@ async fn a_slow_request_outlives_a_burst_of_reloads() {
     }
     assert_eq!(slow.await.expect("ended").expect("an answer"), "slow");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_needs_no_reload_does_not_wait_for_old_workers() {
+    let pod = Pod::running().await;
+    let [slow, other] = [server("slow", Duration::from_secs(8)).await, server("other", Duration::ZERO).await];
+    let wanted = |sequence: u64, timeout: u64, more: &str| {
+        let rest = format!(
+            "    timeout client {timeout}s\n    default_backend pool\nbackend pool\n    server m1 {slow} weight 1\n{more}"
+        );
+        pod.configuration(sequence, &rest)
+    };
+    pod.push(&wanted(2, 20, "")).await.expect("taken");
+    let web = pod.web();
+    let slow = tokio::spawn(async move { get(web, "/slow").await });
+    let worker = Socket::new(&pod.path("run/worker.sock"), Duration::from_secs(5));
+    let busy = async || worker.slots_and_use(Some("pool")).await.ok()?["pool"][0].busy.then_some(());
+    eventually("the slow request is under way", busy).await;
+    // As many as an old worker may outlive: another one would have to wait for it.
+    for sequence in 3..6 {
+        pod.push(&wanted(sequence, 20 + sequence, "")).await.expect("taken");
+    }
+    let report = pod.push(&wanted(6, 25, &format!("    server m2 {other} weight 1\n"))).await.expect("taken");
+    assert!(!slow.is_finished(), "the change waited");
+    assert_eq!((report.reloads, report.pools["pool"].len()), (4, 2));
+    assert_eq!(slow.await.expect("ended").expect("an answer"), "slow");
+}

@@ -227,6 +227,7 @@ pub(crate) async fn eventually<T>(what: &str, mut value: impl AsyncFnMut() -> Op
 
 /// What its processes said is told when a test fails.
 impl Drop for Pod {
+    #[allow(clippy::print_stderr, reason = "as the test's own failure")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", fs::read_to_string(self.path("log")).unwrap_or_default());

@@ -16,6 +16,7 @@ use crate::{
     agent::{
         certificate,
         change::{self, Change, Command, Situation, Version, Why, plan_change},
+        files::Like,
         metrics::ChangeLabels,
         protocol::{Configuration, MemberHealth, Proven},
     },
@@ -80,7 +81,8 @@ impl Applier {
         };
         self.changes.get_or_create(&ChangeLabels { kind: "runtime", reason: reason(&commands) }).inc();
         // What HAProxy would start with, before it runs it.
-        self.judge.adopt(configuration, wanted, next.layout()).map_err(failed)?;
+        let like = Like { hash: marker, files: known.running.files() };
+        self.judge.adopt(configuration, wanted, next.layout(), like).map_err(failed)?;
         self.carry_out(&commands).await?;
         let told = self.told(&touched).await?;
         let hashes = (known.hashes.0, wanted.hash.clone());
@@ -304,8 +306,9 @@ impl Applier {
     /// they were at the last look, and where a change came since then, as its proof found them.
     pub async fn pools(&mut self) -> BTreeMap<String, Vec<MemberHealth>> {
         if !self.pools_looked_at {
-            self.pools = self.look_at_pools().await.unwrap_or_default();
-            self.pools_looked_at = true;
+            let pools = self.look_at_pools().await;
+            self.pools_looked_at = pools.is_some();
+            self.pools = pools.unwrap_or_default();
         }
         self.pools.clone()
     }
