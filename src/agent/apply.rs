@@ -20,6 +20,7 @@ use super::{
     metrics::{ChangeLabels, Metrics},
     options::PodOptions,
     protocol::{Configuration, Conflict, Proven, Refused},
+    sight::Known,
 };
 use crate::clients::haproxy::Socket;
 
@@ -87,11 +88,12 @@ pub struct Applier {
     reload_times: Vec<Instant>,
     drifted: u64,
     drift_counter: Counter,
+    failed_reloads: Counter,
     /// When the last one was that drift needed.
     drift_reload: Option<Instant>,
     /// Which of them is looked at next.
     next_certificate: usize,
-    known: Option<runtime::Known>,
+    known: Option<Known>,
     changes: Family<ChangeLabels, Counter>,
 }
 
@@ -113,6 +115,7 @@ impl Applier {
             reload_times: Vec::new(),
             drifted: 0,
             drift_counter: metrics.drifted.clone(),
+            failed_reloads: metrics.failed_reloads.clone(),
             drift_reload: None,
             next_certificate: 0,
             known: None,
@@ -149,11 +152,6 @@ impl Applier {
     #[must_use]
     pub fn drifted(&self) -> u64 {
         self.drifted
-    }
-
-    /// How many workers only finish what they have; 0 while the master does not answer.
-    pub async fn old_workers(&self) -> u64 {
-        self.master.processes().await.map_or(0, |processes| processes.old as u64)
     }
 
     /// The newest configuration that was ever known here.

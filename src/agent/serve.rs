@@ -1,6 +1,10 @@
 //! Runs beside HAProxy: one loop that applies and looks, and two servers. Touches nothing by itself.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -11,12 +15,15 @@ use tracing::{info, warn};
 use super::{
     PodError,
     apply::{Applier, Outcome},
-    asked_to_end, files,
+    asked_to_end,
+    exporter::Exporter,
+    files::{self, Files},
     metrics::Metrics,
     options::ServeOptions,
     protocol::Report,
     queue::Queue,
     server::{self, Shared},
+    sight::Sight,
     tls,
 };
 
@@ -37,7 +44,8 @@ pub async fn run(options: ServeOptions) -> Result<(), PodError> {
     let (report_sender, report) = watch::channel(Arc::new(Report::default()));
     let (identity_sender, identity) = watch::channel(None);
     let queue = Queue::new(newest.sequence, newest.hash);
-    let shared = Arc::new(Shared { queue, report, metrics, identity });
+    let exporter = Exporter::new(&Files::new(&options.pod.run_directory, "serve"));
+    let shared = Arc::new(Shared { queue, report, metrics, exporter, identity });
     info!(address = %options.address, newest = newest.sequence, "serving");
     tokio::select! {
         () = keep(applier, &shared, &report_sender, &options) => {}
@@ -61,7 +69,7 @@ async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<
             () = sleep(HELD_BACK) , if held_back => {}
             _ = look.tick() => {
                 applier.tend().await;
-                shared.metrics.old_workers.set(applier.old_workers().await);
+                shared.exporter.look_at_certificates().await;
                 submit_mounted(&shared.queue, &options.pod.configuration_directory);
                 if version.is_empty() {
                     version = applier.judge().version().await.unwrap_or_default();
@@ -96,10 +104,8 @@ fn submit_mounted(queue: &Queue, directory: &Path) {
 }
 
 async fn publish(applier: &mut Applier, version: &str, shared: &Shared, sender: &watch::Sender<Arc<Report>>) {
-    let pools = match applier.running() {
-        Some(_) => applier.pools().await,
-        None => std::collections::BTreeMap::new(),
-    };
+    let (naming, sight) = applier.look().await;
+    shared.exporter.note(naming.clone(), sight.as_ref());
     let report = Report {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         haproxy_version: version.to_owned(),
@@ -107,11 +113,11 @@ async fn publish(applier: &mut Applier, version: &str, shared: &Shared, sender: 
         refused: applier.refused().cloned(),
         reloads: applier.reloads(),
         drifted: applier.drifted(),
-        pools,
+        pools: sight.as_ref().map(Sight::pools).unwrap_or_default(),
+        listeners: sight.as_ref().map(|sight| shared.exporter.listeners(naming.as_ref(), sight)).unwrap_or_default(),
     };
-    shared.metrics.up.set(u64::from(report.proven.is_some()));
     shared.metrics.proven_sequence.set(report.proven.as_ref().map_or(0, |proven| proven.sequence));
-    shared.metrics.reloads.set(report.reloads);
+    shared.metrics.reloads.inner().store(report.reloads, Ordering::Relaxed);
     sender.send_if_modified(|current| {
         let changed = **current != report;
         if changed {

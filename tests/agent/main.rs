@@ -7,6 +7,7 @@ mod draining;
 mod healing;
 mod latency;
 mod loss;
+mod metrics;
 mod pod;
 mod refusals;
 mod runtime;

@@ -2,7 +2,7 @@
 //! proven before the worker has told that it has what is wanted; what fails half-way is never the last word:
 //! a reload follows, or the slots are put right.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info, warn};
@@ -11,9 +11,10 @@ use super::Applier;
 use crate::{
     agent::{
         certificate,
-        change::{self, Change, Command, Situation, Version, Why, plan_change},
+        change::{self, Change, Command, Version, Why, plan_change},
         metrics::ChangeLabels,
-        protocol::{Configuration, MemberHealth, Proven},
+        protocol::{Configuration, Proven},
+        sight::{Known, Naming, Sight},
     },
     clients::haproxy::Slots,
 };
@@ -26,15 +27,6 @@ const LINE_LIMIT: usize = 8_000;
 const DRIFTED: &str = "drifted";
 /// A worker that drifts again and again is not reloaded more often.
 const DRIFT_RELOADS: Duration = Duration::from_mins(1);
-
-/// What is known of the running worker beside its slots, kept while both hashes stay.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    /// Of what it was started with, and of what it runs.
-    hashes: (String, String),
-    loaded: Arc<Version>,
-    running: Arc<Version>,
-}
 
 impl Applier {
     /// Has the running worker take a configuration without a reload.
@@ -248,50 +240,29 @@ impl Applier {
         }
     }
 
-    /// Backends by name, with the members of the running configuration by theirs, whichever slots they have.
-    pub async fn pools(&mut self) -> BTreeMap<String, Vec<MemberHealth>> {
-        let (Ok(snapshot), Some(running)) = (self.statistics.snapshot().await, self.running.clone()) else {
-            return BTreeMap::new();
-        };
-        let (mut pools, slots) = (snapshot.members, snapshot.slots);
-        let known = match self.known(&running.hash).await {
-            Ok(known) => known,
+    /// What the members of the running configuration are called; none while nothing is known to run.
+    async fn naming(&mut self) -> Option<Naming> {
+        let running = self.running.clone()?;
+        match self.known(&running.hash).await {
+            Ok(known) => Some(Naming::Known(known)),
             // One that is not understood has no slots, and of one that is not known nobody can tell whose they are.
-            Err(Why::NotUnderstood(_) | Why::Unknown) => return pools,
-            Err(_) => return BTreeMap::new(),
-        };
-        // Another worker than that which was last looked at: the next look tells of it.
-        if snapshot.marker.as_ref() != Some(&running.hash) || snapshot.loaded.as_ref() != Some(&known.hashes.0) {
-            return BTreeMap::new();
+            Err(Why::NotUnderstood(_) | Why::Unknown) => Some(Naming::AsTheyAre),
+            Err(_) => None,
         }
-        for (name, members) in &mut pools {
-            let backends = known.loaded.backend(name).zip(known.running.backend(name));
-            let Some(((loaded, running), slots)) = backends.zip(slots.get(name)) else { continue };
-            let occupants = change::occupants(loaded, running, slots);
-            members.retain_mut(|member| match occupants.get(member.name.as_str()) {
-                Some(occupant) => {
-                    (*occupant).clone_into(&mut member.name);
-                    true
-                }
-                None => false,
-            });
-            let order: BTreeMap<&str, usize> =
-                running.servers.iter().enumerate().map(|(index, server)| (server.name.as_str(), index)).collect();
-            members.sort_by_key(|member| order.get(member.name.as_str()).copied());
-        }
-        pools
+    }
+
+    /// What the worker shows of itself.
+    pub async fn look(&mut self) -> (Option<Naming>, Option<Sight>) {
+        let snapshot = if self.running.is_some() { self.statistics.snapshot().await.ok() } else { None };
+        let naming = self.naming().await;
+        let sight = snapshot.map(|snapshot| Sight::new(snapshot, naming.as_ref()));
+        (naming, sight)
     }
 
     /// Tells why it is a reload.
     pub(super) fn note_reload(&self, wanted: &Proven, why: &Why) {
         info!(%why, sequence = wanted.sequence, "to be loaded anew");
         self.changes.get_or_create(&ChangeLabels { kind: "reload", reason: why.label() }).inc();
-    }
-}
-
-impl Known {
-    fn situation<'a>(&'a self, slots: &'a Slots) -> Situation<'a> {
-        Situation { loaded: &self.loaded, running: &self.running, slots }
     }
 }
 
