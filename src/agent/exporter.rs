@@ -3,10 +3,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use axum::body::Bytes;
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode_eof;
 use tokio::{
@@ -40,7 +41,7 @@ pub struct Exporter {
     worker: Socket,
     master: Socket,
     memory: Mutex<Memory>,
-    answer: AsyncMutex<Option<(Instant, Arc<str>)>>,
+    answer: AsyncMutex<Option<(Instant, Bytes)>>,
 }
 
 /// What the loop that has HAProxy change tells the others.
@@ -108,18 +109,9 @@ impl Exporter {
         listeners
     }
 
-    /// The answer to `/metrics`: the agent's own numbers, and what HAProxy tells, if it does in time.
-    pub async fn text(&self, metrics: &Metrics) -> String {
-        let haproxy = self.haproxy().await;
-        let mut text = metrics.render();
-        text.push_str(&haproxy);
-        // Writing to a string cannot fail.
-        let _ = encode_eof(&mut text);
-        text
-    }
-
-    /// Who comes while another asks waits for that answer.
-    async fn haproxy(&self) -> Arc<str> {
+    /// The answer to `/metrics`: the agent's own numbers, and what HAProxy tells, if it does in time. Who
+    /// comes while another asks waits for that answer; all share it, since it may have some megabytes.
+    pub async fn text(&self, metrics: &Metrics) -> Bytes {
         let mut answer = self.answer.lock().await;
         if let Some((time, text)) = answer.as_ref()
             && time.elapsed() < FRESH
@@ -131,7 +123,11 @@ impl Exporter {
             let memory = self.memory();
             Reading::new(sight.ok().flatten().as_ref(), &memory.tenants, old_workers.ok().flatten(), &memory.ends)
         };
-        let text: Arc<str> = reading.render().into();
+        let mut text = metrics.render();
+        reading.render(&mut text);
+        // Writing to a string cannot fail.
+        let _ = encode_eof(&mut text);
+        let text = Bytes::from(text);
         *answer = Some((Instant::now(), text.clone()));
         text
     }

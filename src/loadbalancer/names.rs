@@ -75,3 +75,21 @@ pub(super) fn authorities_file(config_map: &str) -> String {
 pub(super) fn is_backend_of(name: &str, pool: &str) -> bool {
     [Mode::Http, Mode::Tcp].into_iter().any(|mode| backend(pool, mode) == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::naming;
+
+    #[test]
+    fn the_agent_knows_what_names_mean() {
+        for (mode, name) in [(Mode::Http, "http"), (Mode::Tcp, "tcp")] {
+            assert_eq!(naming::pool(&backend("shop-1", mode)), ("shop-1", name));
+        }
+        assert_eq!(naming::secret(&certificate_file("shop.example")), Some("shop.example"));
+        let files = [(certificate_list("web"), certificate_file("a") + "\n")].into();
+        let found: Vec<_> = naming::certificates(&files).map(|(name, files)| (name, files.count())).collect();
+        assert_eq!(found, [("web", 1)]);
+        assert_eq!(naming::secret(&authorities_file("clients")), None);
+    }
+}

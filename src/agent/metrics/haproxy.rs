@@ -98,15 +98,12 @@ impl Reading {
         self.information.is_some()
     }
 
-    /// All of it, without the mark that ends an exposition.
-    #[must_use]
-    pub fn render(self) -> String {
+    /// Adds all of it, without the mark that ends an exposition.
+    pub fn render(self, text: &mut String) {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self));
-        let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = encode_registry(&mut text, &registry);
-        text
+        let _ = encode_registry(text, &registry);
     }
 }
 

@@ -87,7 +87,7 @@ pub(super) fn parse_busy(connections: &str, statistics: &str) -> Option<BTreeSet
     for line in lines {
         let row = fields(line);
         if row.get(current)? != "0" {
-            busy.insert((row.get(pool)?.clone(), row.get(name)?.clone()));
+            busy.insert((row.get(pool)?.to_string(), row.get(name)?.to_string()));
         }
     }
     Some(busy)

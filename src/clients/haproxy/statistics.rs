@@ -1,7 +1,7 @@
 //! What a worker counts: `show stat` as CSV and `show info`. Columns that are not known here are passed over,
 //! and known ones that a version of HAProxy lacks have no value. Pure.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::agent::protocol::{MemberHealth, MemberState};
 
@@ -103,7 +103,7 @@ pub(super) fn parse_statistics(csv: &str) -> Option<Vec<Line>> {
     let mut read = Vec::new();
     for line in lines.filter(|line| !line.is_empty()) {
         let row = fields(line);
-        let text = |index: usize| row.get(index).map(String::as_str);
+        let text = |index: usize| row.get(index).map(AsRef::as_ref);
         let kind = match text(kind)? {
             "0" => Kind::Frontend,
             "1" => Kind::Backend,
@@ -125,9 +125,9 @@ pub(super) fn parse_statistics(csv: &str) -> Option<Vec<Line>> {
 }
 
 /// Splits a CSV line; a quote within quotes is doubled.
-pub(super) fn fields(line: &str) -> Vec<String> {
+pub(super) fn fields(line: &str) -> Vec<Cow<'_, str>> {
     if !line.contains('"') {
-        return line.split(',').map(str::to_owned).collect();
+        return line.split(',').map(Cow::Borrowed).collect();
     }
     let mut fields = vec![String::new()];
     let (mut quoted, mut characters) = (false, line.chars().peekable());
@@ -142,7 +142,7 @@ pub(super) fn fields(line: &str) -> Vec<String> {
             _ => fields.last_mut().into_iter().for_each(|field| field.push(character)),
         }
     }
-    fields
+    fields.into_iter().map(Cow::Owned).collect()
 }
 
 /// What `show info` tells of a worker.
