@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -51,8 +52,19 @@ struct Memory {
     tenants: Tenants,
     /// When the certificates end that are served, by file.
     ends: BTreeMap<String, Timestamp>,
-    /// Of which worker and which configuration they are, and since when that is known.
-    ends_of: Option<(Option<u64>, String, Instant)>,
+    /// Whose they are.
+    ends_of: Option<Served>,
+}
+
+/// Which certificates were looked at.
+#[derive(Clone, Debug)]
+struct Served {
+    worker: Option<u64>,
+    /// The configuration.
+    hash: String,
+    /// Of the certificates in it alone: members change more often.
+    files: u64,
+    time: Instant,
 }
 
 impl Exporter {
@@ -74,23 +86,31 @@ impl Exporter {
 
     /// Reads when the certificates end that are served, when that may have changed since the last look.
     pub async fn look_at_certificates(&self) {
-        let (worker, known) = {
+        let (before, worker, known) = {
             let memory = self.memory();
             let Some(Naming::Known(known)) = &memory.naming else { return };
-            let is_fresh = |(of, hash, time): &(Option<u64>, String, Instant)| {
-                *of == memory.tenants.worker() && *hash == known.hashes.1 && time.elapsed() < CERTIFICATES_FRESH
-            };
-            if memory.ends_of.as_ref().is_some_and(is_fresh) {
-                return;
-            }
-            (memory.tenants.worker(), known.clone())
+            (memory.ends_of.clone(), memory.tenants.worker(), known.clone())
         };
-        let files: BTreeSet<&str> = naming::certificates(known.running.files()).flat_map(|(_, files)| files).collect();
+        let before = before.filter(|before| before.worker == worker && before.time.elapsed() < CERTIFICATES_FRESH);
+        let hash = known.hashes.1;
+        if before.as_ref().is_some_and(|before| before.hash == hash) {
+            return;
+        }
+        let contents = known.running.files();
+        let files: BTreeSet<&str> = naming::certificates(contents).flat_map(|(_, files)| files).collect();
         let files: Vec<&str> = files.into_iter().collect();
-        if let Ok(ends) = self.worker.certificate_ends(&files).await {
+        let mut hasher = DefaultHasher::new();
+        for file in &files {
+            (file, contents.get(*file)).hash(&mut hasher);
+        }
+        let mut served = Served { worker, hash, files: hasher.finish(), time: Instant::now() };
+        if let Some(before) = before.filter(|before| before.files == served.files) {
+            served.time = before.time;
+            self.memory().ends_of = Some(served);
+        } else if let Ok(ends) = self.worker.certificate_ends(&files).await {
             let mut memory = self.memory();
             memory.ends = ends;
-            memory.ends_of = Some((worker, known.hashes.1, Instant::now()));
+            memory.ends_of = Some(served);
         }
     }
 

@@ -44,7 +44,8 @@ pub(super) fn listeners(
         let name = &listener.frontend.name;
         let before = before.iter().find(|before| before.name == *name);
         if told.is_empty() && serving && listener.enabled {
-            let unknown = || ListenerStatus { name: name.clone(), ..ListenerStatus::default() };
+            let message = "no replica has told: agents of before this version say nothing of listeners".to_owned();
+            let unknown = || ListenerStatus { name: name.clone(), message, ..ListenerStatus::default() };
             return before.cloned().unwrap_or_else(unknown);
         }
         let of_replicas: Vec<_> = told.iter().filter_map(|told| told.get(name)).collect();
