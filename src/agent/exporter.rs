@@ -161,9 +161,6 @@ impl Exporter {
             let sight = Sight::new(snapshot, naming.as_ref());
             looks += 1;
             if sight.is_certain() || looks == LOOKS {
-                if sight.is_certain() {
-                    self.memory().tenants.observe(&sight);
-                }
                 return Some(sight);
             }
             sleep(AGAIN).await;

@@ -165,6 +165,12 @@ impl Tenants {
         self.worker
     }
 
+    /// Whether this is of the worker that was last seen.
+    #[must_use]
+    pub fn are_of(&self, sight: &Sight) -> bool {
+        self.worker == sight.snapshot.information.number("Pid")
+    }
+
     /// What was counted on a line before its member had it.
     #[must_use]
     pub fn before(&self, line: &Line) -> Option<&Numbers> {

@@ -75,11 +75,13 @@ impl Reading {
             let up = line.member_state() == MemberState::Up;
             Subject::new(of_pool(line), line, up, None)
         });
+        // One that was just started counts from nothing.
+        let moved = tenants.are_of(sight);
         let members = sight.members().map(|(name, line)| {
             let mut labels = of_pool(line);
             labels.push(("member", name.to_owned()));
             let up = matches!(line.member_state(), MemberState::Up | MemberState::NoMonitor);
-            Subject::new(labels, line, up, tenants.before(line))
+            Subject::new(labels, line, up, tenants.before(line).filter(|_| moved))
         });
         let secrets = ends.iter().filter_map(|(file, end)| Some((naming::secret(file)?.to_owned(), end.as_second())));
         Self {

@@ -222,7 +222,11 @@ pub(super) const PROCESS: &[Fact] = &[
         "SslFrontendSessionReuse_pct",
         "TLS sessions of clients that were resumed, of all, in the last second",
     ),
-    ratio("fairway_haproxy_idle_ratio", "Idle_pct", "Time in which the threads had nothing to do, lately: 0 to 1"),
+    ratio(
+        "fairway_haproxy_idle_ratio",
+        "Idle_pct",
+        "Time in which the thread that answered had nothing to do, in the last second: 0 to 1",
+    ),
     fact("fairway_haproxy_run_queue", "Run_queue", "Tasks that wait for a thread"),
     growing("fairway_haproxy_sent_bytes_total", "TotalBytesOut", "Bytes that were sent, by any way"),
     growing("fairway_haproxy_dropped_logs_total", "DroppedLogs", "Log lines that could not be written"),
