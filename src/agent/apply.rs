@@ -5,7 +5,7 @@
 mod reload;
 mod runtime;
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{io, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, family::Family};
 
@@ -19,7 +19,8 @@ use super::{
     listeners,
     metrics::{ChangeLabels, Metrics},
     options::PodOptions,
-    protocol::{Configuration, Conflict, MemberHealth, Proven, Refused},
+    protocol::{Configuration, Conflict, Proven, Refused},
+    sight::{Known, Seen},
 };
 use crate::clients::haproxy::Socket;
 
@@ -89,14 +90,15 @@ pub struct Applier {
     reload_times: Vec<Instant>,
     drifted: u64,
     drift_counter: Counter,
+    failed_reloads: Counter,
     /// When the last one was that drift needed.
     drift_reload: Option<Instant>,
     /// Which file is compared next.
     next_file: usize,
-    known: Option<runtime::Known>,
-    pools: BTreeMap<String, Vec<MemberHealth>>,
-    /// Whether they were, since the last reload and the last look at the worker.
-    pools_looked_at: bool,
+    known: Option<Known>,
+    seen: Seen,
+    /// Whether the worker was looked at since the last reload and the last look at what runs.
+    looked: bool,
     changes: Family<ChangeLabels, Counter>,
 }
 
@@ -118,11 +120,12 @@ impl Applier {
             reload_times: Vec::new(),
             drifted: 0,
             drift_counter: metrics.drifted.clone(),
+            failed_reloads: metrics.failed_reloads.clone(),
             drift_reload: None,
             next_file: 0,
             known: None,
-            pools: BTreeMap::new(),
-            pools_looked_at: false,
+            seen: Seen::default(),
+            looked: false,
             changes: metrics.changes.clone(),
             files,
         }
@@ -158,11 +161,6 @@ impl Applier {
         self.drifted
     }
 
-    /// How many workers only finish what they have; 0 while the master does not answer.
-    pub async fn old_workers(&self) -> u64 {
-        self.master.processes().await.map_or(0, |processes| processes.old as u64)
-    }
-
     /// The newest configuration that was ever known here.
     #[must_use]
     pub fn newest_known(&self) -> Proven {
@@ -191,7 +189,7 @@ impl Applier {
                 }
             }
         }
-        self.pools_looked_at = false;
+        self.looked = false;
         let outcome = match self.judge.prepare(configuration, &wanted).await {
             Ok(()) => self.bring_about(wanted, marker).await,
             Err(Unfit::Invalid(invalid)) => Outcome::Invalid(invalid),
@@ -206,7 +204,7 @@ impl Applier {
 
     /// Looks at what runs and puts it right: HAProxy may have been started again with something else.
     pub async fn tend(&mut self) {
-        self.pools_looked_at = false;
+        self.looked = false;
         let Ok((Some(marker), loaded)) = self.worker.hashes().await else {
             self.running = None;
             return;

@@ -10,7 +10,7 @@
 //!
 //! | pure | I/O |
 //! |---|---|
-//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`layout`], [`change`], [`certificate`], [`health`], [`kept`], [`message`], [`choice`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`metrics`] and the four moments |
+//! | [`protocol`], [`validation`], [`process`], [`listeners`], [`layout`], [`change`], [`certificate`], [`health`], [`kept`], [`message`], [`choice`], [`naming`], [`sight`], [`metrics`] | [`files`], [`judge`], [`apply`], [`queue`], [`server`], [`tls`], [`exporter`] and the four moments |
 
 pub mod apply;
 pub mod boot;
@@ -18,6 +18,7 @@ pub mod certificate;
 pub mod change;
 pub mod choice;
 pub mod drain;
+pub mod exporter;
 pub mod files;
 pub mod health;
 pub mod install;
@@ -27,12 +28,14 @@ pub mod layout;
 pub mod listeners;
 pub mod message;
 pub mod metrics;
+pub mod naming;
 pub mod options;
 pub mod process;
 pub mod protocol;
 pub mod queue;
 pub mod serve;
 pub mod server;
+pub mod sight;
 pub mod tls;
 pub mod validation;
 

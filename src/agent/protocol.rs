@@ -91,6 +91,9 @@ pub struct Report {
     pub drifted: u64,
     /// Backends by name, as HAProxy sees them: the members of the configuration that runs.
     pub pools: BTreeMap<String, Vec<MemberHealth>>,
+    /// Frontends by name, as HAProxy sees them; empty while it does not tell. Nothing in it changes with
+    /// traffic.
+    pub listeners: BTreeMap<String, ListenerHealth>,
 }
 
 impl Report {
@@ -130,6 +133,39 @@ pub struct Refused {
     pub sequence: u64,
     /// What HAProxy or the agent said, at most 1,024 bytes, without file paths of the pod.
     pub message: String,
+}
+
+/// A frontend, as HAProxy sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ListenerHealth {
+    /// Whether it listens.
+    pub state: ListenerState,
+    /// The certificate that ends first, of those that it serves with; none while that is not known.
+    pub certificate: Option<CertificateHealth>,
+}
+
+/// Whether a frontend listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListenerState {
+    /// It takes connections.
+    Open,
+    /// It was told not to.
+    Stopped,
+    /// A state that this version does not know.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// A certificate, as HAProxy serves it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct CertificateHealth {
+    /// The name of its file in the [`Configuration`].
+    pub file: String,
+    /// When it ends, in seconds since 1970 (UTC).
+    pub not_after: i64,
 }
 
 /// One server line of a backend, as HAProxy sees it.

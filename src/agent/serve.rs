@@ -1,6 +1,10 @@
 //! Runs beside HAProxy: one loop that applies and looks, and two servers. Touches nothing by itself.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -11,7 +15,9 @@ use tracing::{info, warn};
 use super::{
     PodError,
     apply::{Applier, Outcome},
-    asked_to_end, files,
+    asked_to_end,
+    exporter::Exporter,
+    files::{self, Files},
     metrics::Metrics,
     options::ServeOptions,
     protocol::Report,
@@ -37,7 +43,8 @@ pub async fn run(options: ServeOptions) -> Result<(), PodError> {
     let (report_sender, report) = watch::channel(Arc::new(Report::default()));
     let (identity_sender, identity) = watch::channel(None);
     let queue = Queue::new(newest.sequence, newest.hash);
-    let shared = Arc::new(Shared { queue, report, metrics, identity });
+    let exporter = Exporter::new(&Files::new(&options.pod.run_directory, "serve"));
+    let shared = Arc::new(Shared { queue, report, metrics, exporter, identity });
     info!(address = %options.address, newest = newest.sequence, "serving");
     tokio::select! {
         () = keep(applier, &shared, &report_sender, &options) => {}
@@ -63,7 +70,7 @@ async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<
             _ = look.tick() => {
                 looked = true;
                 applier.tend().await;
-                shared.metrics.old_workers.set(applier.old_workers().await);
+                shared.exporter.look_at_certificates().await;
                 submit_mounted(&shared.queue, &options.pod.configuration_directory);
                 if version.is_empty() {
                     version = applier.judge().version().await.unwrap_or_default();
@@ -104,10 +111,9 @@ fn submit_mounted(queue: &Queue, directory: &Path) {
 }
 
 async fn publish(applier: &mut Applier, version: &str, shared: &Shared, sender: &watch::Sender<Arc<Report>>) {
-    let pools = match applier.running() {
-        Some(_) => applier.pools().await,
-        None => std::collections::BTreeMap::new(),
-    };
+    let (seen, sights) = applier.look().await;
+    shared.exporter.note(seen.naming.clone(), &sights);
+    let (pools, listeners) = (seen.pools.clone(), shared.exporter.listeners(seen));
     let report = Report {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         haproxy_version: version.to_owned(),
@@ -116,10 +122,10 @@ async fn publish(applier: &mut Applier, version: &str, shared: &Shared, sender: 
         reloads: applier.reloads(),
         drifted: applier.drifted(),
         pools,
+        listeners,
     };
-    shared.metrics.up.set(u64::from(report.proven.is_some()));
     shared.metrics.proven_sequence.set(report.proven.as_ref().map_or(0, |proven| proven.sequence));
-    shared.metrics.reloads.set(report.reloads);
+    shared.metrics.reloads.inner().store(report.reloads, Ordering::Relaxed);
     sender.send_if_modified(|current| {
         let changed = **current != report;
         if changed {

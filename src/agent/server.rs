@@ -30,6 +30,7 @@ use tracing::debug;
 
 use super::{
     apply::Outcome,
+    exporter::Exporter,
     kept::JSON_LIMIT,
     metrics::Metrics,
     protocol::{Configuration, Report},
@@ -53,8 +54,10 @@ pub struct Shared {
     pub queue: Queue,
     /// What is known.
     pub report: watch::Receiver<Arc<Report>>,
-    /// What `/metrics` tells.
+    /// What `/metrics` tells of the agent.
     pub metrics: Metrics,
+    /// What it tells of HAProxy.
+    pub exporter: Exporter,
     /// Whether the mutual TLS port can be used.
     pub identity: watch::Receiver<Identity>,
 }
@@ -189,5 +192,5 @@ async fn tell_readiness(State(shared): State<Arc<Shared>>) -> (StatusCode, &'sta
 
 async fn tell_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], shared.metrics.render())
+    ([(header::CONTENT_TYPE, kind)], shared.exporter.text(&shared.metrics).await)
 }

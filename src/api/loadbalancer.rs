@@ -25,6 +25,7 @@ use super::{Exposure, Listener, LoadBalancerStatus, Pool, Resources, yes};
         label_selector_path = ".status.selector"
     ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.operatingStatus"),
     printcolumn(name = "Address", type_ = "string", json_path = ".status.addresses[0].value"),
     printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
     printcolumn(name = "Proven", type_ = "integer", json_path = ".status.provenReplicas"),

@@ -25,7 +25,10 @@ pub use pool::{
 };
 pub use rule::{ListenerRule, Match, MatchKind, MatchOperator, Redirect, Reject};
 pub use settings::{Amounts, Exposure, ExposureKind, ExternalTrafficPolicy, Resources, ServiceKind, ServiceSettings};
-pub use status::{Address, AddressKind, ConfigurationStatus, LoadBalancerStatus, PoolStatus, ReplicaStatus};
+pub use status::{
+    Address, AddressKind, CertificateStatus, ConfigurationStatus, ListenerState, ListenerStatus, LoadBalancerStatus,
+    OperatingStatus, PoolStatus, ReplicaStatus,
+};
 pub use tls::{
     Alpn, CipherSuite, ClientAuthentication, ClientAuthenticationMode, ListenerTls, PoolTls, TlsVersion, Verification,
 };

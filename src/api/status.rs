@@ -1,6 +1,6 @@
 //! What a user reads of a load balancer.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,11 +15,16 @@ pub struct LoadBalancerStatus {
 
     /// `Accepted`: the spec makes sense. `ResolvedRefs`: all that it names is there and usable.
     /// `Programmed`: every serving replica has proven that it runs the configuration of the observed
-    /// generation. `Ready`: at least one replica serves. `Reconciled`: the last turn ended without an
-    /// error.
+    /// generation. `Ready`: at least one replica serves. `CertificatesCurrent`, where certificates are
+    /// served: none of them ends within 21 days. `Reconciled`: the last turn ended without an error.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+
+    /// How it fares as a whole: `Online` when all listeners are; `Error` when none serves; `Degraded` in
+    /// between; `Offline` when it is disabled or has no replicas.
+    #[serde(default)]
+    pub operating_status: OperatingStatus,
 
     /// Where clients reach it, at most 16.
     #[serde(default)]
@@ -48,7 +53,13 @@ pub struct LoadBalancerStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["pod".into()]))]
     pub replica_statuses: Vec<ReplicaStatus>,
 
-    /// The pools, at most 128.
+    /// The listeners, as HAProxy in the replicas sees them, at most 64.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub listeners: Vec<ListenerStatus>,
+
+    /// The pools, as HAProxy in the replicas sees them, at most 128.
     #[serde(default)]
     #[schemars(length(max = 128))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -107,12 +118,79 @@ pub struct ReplicaStatus {
     pub message: String,
 }
 
+/// How a load balancer, a listener or a pool fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OperatingStatus {
+    /// All is well.
+    Online,
+    /// It serves, and something of it does not.
+    Degraded,
+    /// Nothing of it serves.
+    Error,
+    /// Its members take nothing new, and finish what they have.
+    Draining,
+    /// It is disabled, or nothing uses it.
+    Offline,
+    /// It serves, and nothing checks its members.
+    NoMonitor,
+    /// No replica has told yet.
+    #[default]
+    Unknown,
+}
+
+/// A listener, as its replicas see it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ListenerStatus {
+    /// The listener's name.
+    pub name: String,
+    /// Whether HAProxy listens.
+    pub state: ListenerState,
+    /// `Online` when all replicas listen and the pools that it uses take traffic, `Degraded` when some do,
+    /// `Error` when none does, `Offline` when it is disabled.
+    pub operating_status: OperatingStatus,
+    /// Why the state is not `Serving` everywhere; empty when it is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The certificate that ends first, of those that HAProxy serves here; none where it serves without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
+}
+
+/// Whether HAProxy listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ListenerState {
+    /// At least one replica listens.
+    Serving,
+    /// No replica listens, though they should.
+    Closed,
+    /// No replica listens, as it shall be.
+    Disabled,
+    /// No replica has told yet.
+    #[default]
+    Unknown,
+}
+
+/// A certificate that is served.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    /// The Secret that it is from.
+    pub secret_name: String,
+    /// When it ends.
+    pub not_after: Time,
+}
+
 /// A pool, as its replicas see it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PoolStatus {
     /// The pool's name.
     pub name: String,
+    /// `Online` when all members take traffic, `NoMonitor` when they do and nothing checks them, `Degraded`
+    /// when some do, `Error` when none does, `Draining` when all have weight 0, `Offline` when no listener
+    /// that is open uses it.
+    pub operating_status: OperatingStatus,
     /// How many members it has.
     pub members: i32,
     /// How many of them every replica sees taking traffic.

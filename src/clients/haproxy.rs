@@ -4,6 +4,7 @@
 
 mod patterns;
 mod slots;
+mod statistics;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,16 +13,18 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
     time::timeout,
 };
 
-use crate::agent::protocol::{MemberHealth, MemberState};
+use statistics::fields;
 
 pub use patterns::{LARGEST_PAYLOAD, patterns};
 pub use slots::{CheckTarget, ServedCertificate, Slot, Slots};
+pub use statistics::{Column, Information, Kind, Line, Numbers};
 
 /// The variable that tells which configuration a worker runs. It can be set while it runs.
 pub const MARKER: &str = "proc.fairway_hash";
@@ -31,6 +34,9 @@ pub const LOADED: &str = "FAIRWAY_HASH";
 const ANSWER_LIMIT: u64 = 64 << 20;
 /// HAProxy answers in pieces of its buffers' size (`tune.bufsize`): each is read at once.
 const HAPROXY_BUFFER: usize = 16_384;
+
+/// HAProxy takes 16 kB on a line, and the name of a file is at most 270 bytes long.
+const CERTIFICATES_A_LINE: usize = 50;
 
 /// A socket of HAProxy.
 #[derive(Clone, Debug)]
@@ -123,6 +129,19 @@ impl Socket {
         understood(slots::parse_certificate(&self.ask(&format!("show ssl cert {file}")).await?))
     }
 
+    /// When the certificates in these files end, of those that are served.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn certificate_ends(&self, files: &[&str]) -> io::Result<BTreeMap<String, Timestamp>> {
+        let mut ends = BTreeMap::new();
+        for some in files.chunks(CERTIFICATES_A_LINE) {
+            let commands: Vec<String> = some.iter().map(|file| format!("show ssl cert {file}")).collect();
+            ends.extend(slots::parse_certificate_ends(&self.ask(&commands.join(";")).await?));
+        }
+        Ok(ends)
+    }
+
     /// The processes, from the master's socket.
     ///
     /// # Errors
@@ -145,9 +164,10 @@ impl Socket {
     /// As [`Self::ask`], and when the answer is not understood.
     pub async fn snapshot(&self, backend: Option<&str>) -> io::Result<Snapshot> {
         let (name, filter) = (backend.unwrap_or_default(), backend.unwrap_or("-1"));
-        // Type 4 (servers), any server.
+        // Types 1 (frontends), 2 (backends) and 4 (servers); any server.
+        let statistics = format!("show stat {filter} 7 -1");
         let command =
-            format!("get var {MARKER}; show env {LOADED}; show servers state {name}; show stat {filter} 4 -1");
+            format!("get var {MARKER}; show env {LOADED}; show info; show servers state {name}; {statistics}");
         understood(Snapshot::parse(&self.ask(&command).await?))
     }
 
@@ -187,17 +207,23 @@ pub struct Snapshot {
     pub loaded: Option<String>,
     /// As [`Socket::slots`].
     pub slots: Slots,
-    /// The servers by backend and by the names of their lines.
-    pub members: BTreeMap<String, Vec<MemberHealth>>,
+    /// What it tells of itself as a process.
+    pub information: Information,
+    /// What it counts: frontends, backends and their servers, by the names in its configuration.
+    pub statistics: Vec<Line>,
 }
 
 impl Snapshot {
     fn parse(answer: &str) -> Option<Self> {
         let (head, rest) = answer.split_at(answer.find("1\n# be_id ")?);
         let (state, statistics) = rest.split_at(rest.find("# pxname,")?);
-        let slots = slots::parse_state(state, &BTreeSet::new())?;
-        let members = parse_members(statistics)?;
-        Some(Self { marker: parse_marker(head), loaded: parse_loaded(head), slots, members })
+        Some(Self {
+            marker: parse_marker(head),
+            loaded: parse_loaded(head),
+            slots: slots::parse_state(state, &BTreeSet::new())?,
+            information: Information::parse(head),
+            statistics: statistics::parse_statistics(statistics)?,
+        })
     }
 }
 
@@ -273,60 +299,6 @@ fn parse_marker(answer: &str) -> Option<String> {
     value.strip_suffix('>').map(str::to_owned)
 }
 
-/// Strict in what is needed: a missing column is no answer, a missing field neither.
-fn parse_members(csv: &str) -> Option<BTreeMap<String, Vec<MemberHealth>>> {
-    let mut lines = csv.lines();
-    let header = fields(lines.next()?.strip_prefix("# ")?);
-    let column = |name: &str| header.iter().position(|field| field == name);
-    let (pool, name, kind) = (column("pxname")?, column("svname")?, column("type")?);
-    let (status, weight, check) = (column("status")?, column("weight")?, column("check_status")?);
-    let mut pools: BTreeMap<String, Vec<MemberHealth>> = BTreeMap::new();
-    for line in lines.filter(|line| !line.is_empty()) {
-        let row = fields(line);
-        if row.get(kind)? != "2" {
-            continue;
-        }
-        pools.entry(row.get(pool)?.clone()).or_default().push(MemberHealth {
-            name: row.get(name)?.clone(),
-            state: member_state(row.get(status)?),
-            weight: row.get(weight)?.parse().ok()?,
-            // `* ` marks a check that is under way.
-            check: row.get(check)?.trim_start_matches("* ").to_owned(),
-        });
-    }
-    Some(pools)
-}
-
-/// `UP 1/3` is up and failing, `MAINT (via a/b)` follows another.
-fn member_state(status: &str) -> MemberState {
-    match status.split_ascii_whitespace().next() {
-        Some("UP") => MemberState::Up,
-        Some("DOWN") => MemberState::Down,
-        Some("DRAIN" | "NOLB") => MemberState::Drain,
-        Some("MAINT") => MemberState::Maintenance,
-        Some("no") => MemberState::NoMonitor,
-        _ => MemberState::Unknown,
-    }
-}
-
-/// Splits a CSV line; a quote within quotes is doubled.
-fn fields(line: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
-    let (mut quoted, mut characters) = (false, line.chars().peekable());
-    while let Some(character) = characters.next() {
-        match character {
-            '"' if quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                fields.last_mut().into_iter().for_each(|field| field.push('"'));
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(String::new()),
-            _ => fields.last_mut().into_iter().for_each(|field| field.push(character)),
-        }
-    }
-    fields
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -362,35 +334,5 @@ mod tests {
     #[case("proc.fairway_hash: type=str value=<ab", None)]
     fn markers(#[case] answer: &str, #[case] expected: Option<&str>) {
         assert_eq!(parse_marker(answer).as_deref(), expected);
-    }
-
-    #[rstest]
-    #[case("UP", MemberState::Up)]
-    #[case("UP 2/3", MemberState::Up)]
-    #[case("DOWN 1/2", MemberState::Down)]
-    #[case("DRAIN", MemberState::Drain)]
-    #[case("MAINT (via a/b)", MemberState::Maintenance)]
-    #[case("no check", MemberState::NoMonitor)]
-    #[case("", MemberState::Unknown)]
-    fn states(#[case] status: &str, #[case] expected: MemberState) {
-        assert_eq!(member_state(status), expected);
-    }
-
-    #[test]
-    fn members_are_read_by_the_names_of_the_columns() {
-        let csv = "# pxname,svname,status,weight,type,check_status,last_chk,\n\
-            web,FRONTEND,OPEN,,0,,,\nweb,s1,UP,100,2,* L4OK,\"a, \"\"b\"\"\",\nweb,s2,no check,1,2,,,\n\n";
-        let pools = parse_members(csv).expect("understood");
-        let member = |name: &str, state, weight, check: &str| MemberHealth {
-            name: name.to_owned(),
-            state,
-            weight,
-            check: check.to_owned(),
-        };
-        let expected = vec![member("s1", MemberState::Up, 100, "L4OK"), member("s2", MemberState::NoMonitor, 1, "")];
-        assert_eq!(pools, BTreeMap::from([("web".to_owned(), expected)]));
-        assert_eq!(parse_members("# pxname,svname\n"), None);
-        assert_eq!(parse_members("# pxname,svname,status,weight,type,check_status\nweb,s1,UP\n"), None);
-        assert_eq!(fields("a,\"b,\"\"c\"\"\",").as_slice(), ["a", "b,\"c\"", ""]);
     }
 }

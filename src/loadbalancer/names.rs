@@ -96,3 +96,21 @@ pub(super) fn of_authorities_file(file: &str) -> Option<&str> {
 pub(super) fn pods_origin(pods: &str) -> String {
     format!("pods.{pods}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::naming;
+
+    #[test]
+    fn the_agent_knows_what_names_mean() {
+        for (mode, name) in [(Mode::Http, "http"), (Mode::Tcp, "tcp")] {
+            assert_eq!(naming::pool(&backend("shop-1", mode)), ("shop-1", name));
+        }
+        assert_eq!(naming::secret(&certificate_file("shop.example")), Some("shop.example"));
+        let files = [(certificate_list("web"), certificate_file("a") + "\n")].into();
+        let found: Vec<_> = naming::certificates(&files).map(|(name, files)| (name, files.count())).collect();
+        assert_eq!(found, [("web", 1)]);
+        assert_eq!(naming::secret(&authorities_file("clients")), None);
+    }
+}

@@ -118,41 +118,43 @@ fn yaml(path: &'static str, documents: &[impl Serialize]) -> Result<File, Genera
 
 fn metrics_page() -> String {
     let mut page = String::from(
-        "<!-- Written by `fairway generate`; edit the code instead. -->\n# Metrics\n\nAll are OpenMetrics text.\n\n## The operator, on `:8080/metrics`\n\n| name | type | labels | meaning |\n|---|---|---|---|\n",
+        "<!-- Written by `fairway generate`; edit the code instead. -->\n# Metrics\n\nAll are OpenMetrics text.\n",
     );
-    // Writing to a String does not fail.
-    for metrics::Row { name, kind, labels, meaning } in metrics::TABLE {
-        let labels = labels.replace(',', ", ");
-        let _ = writeln!(page, "| `{name}` | {kind} | {labels} | {meaning} |");
-    }
-    page.push_str(
-        "\n## The agent in each HAProxy pod, on `:9101/metrics`\n\n| name | type | meaning |\n|---|---|---|\n",
-    );
-    for (name, kind, meaning) in described(&agent::metrics::Metrics::default().render()) {
-        let _ = writeln!(page, "| `{name}` | {kind} | {meaning} |");
+    let operator = metrics::TABLE.to_vec();
+    let agent = agent::metrics::rows();
+    let sections = [("The operator, on `:8080/metrics`", "", operator), (AGENT_TITLE, AGENT_NOTE, agent)];
+    for (title, note, rows) in sections {
+        // Writing to a String does not fail.
+        let _ = write!(page, "\n## {title}\n\n{note}| name | type | labels | meaning |\n|---|---|---|---|\n");
+        for metrics::Row { name, kind, labels, meaning } in rows {
+            let labels = labels.replace(',', ", ");
+            let _ = writeln!(page, "| `{name}` | {kind} | {labels} | {meaning} |");
+        }
     }
     page
 }
 
-/// Name, type and meaning of each metric, from what an exposition says of itself.
-fn described(exposition: &str) -> Vec<(String, &str, &str)> {
-    let comments =
-        |kind: &'static str| exposition.lines().filter_map(move |line| line.strip_prefix(kind)?.trim().split_once(' '));
-    let helps: Vec<_> = comments("# HELP").collect();
-    comments("# TYPE")
-        .map(|(name, kind)| {
-            let help = helps.iter().find(|(of, _)| *of == name).map_or("", |(_, help)| help.trim_end_matches('.'));
-            let total = if kind == "counter" { "_total" } else { "" };
-            (format!("{name}{total}"), kind, help)
-        })
-        .collect()
-}
+const AGENT_TITLE: &str = "The agent in each HAProxy pod, on `:9101/metrics`";
+const AGENT_NOTE: &str = "\
+`fairway_haproxy_`, `fairway_listener_`, `fairway_pool_`, `fairway_member_` and `fairway_certificate_` are what
+HAProxy itself tells (`show stat`, `show info`, `show proc`, `show ssl cert`), at most a second old. When it does not
+answer, `fairway_haproxy_up` is 0 and the agent's own are told all the same.
+
+- `listener`, `pool` and `member` are the names in the LoadBalancer and its status; `mode` is `http` or `tcp`, since a
+  pool that listeners of both kinds use is two in HAProxy.
+- Counters begin anew with each reload, and with each start of a pod; `rate()` and `increase()` of Prometheus take
+  that into account. What old workers still finish after a reload is counted by nobody.
+- A metric is missing where HAProxy has no number for it, such as HTTP codes of a TCP listener.
+- The memory of the whole container, as the kernel sees it, is the kubelet's
+  `container_memory_working_set_bytes{container=\"haproxy\"}`: the agent has a process space of its own.
+
+";
 
 #[cfg(test)]
 mod tests {
     use kube::CustomResourceExt;
 
-    use super::{definition, described};
+    use super::definition;
     use crate::api::LoadBalancer;
 
     #[test]
@@ -162,15 +164,5 @@ mod tests {
             value.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/className/description");
         let text = text.and_then(|text| text.as_str()).expect("a description");
         assert!(text.ends_with("Fairway's own defaults hold.") && !text.contains('\n'), "{text}");
-    }
-
-    #[test]
-    fn an_exposition_describes_itself() {
-        let text =
-            "# HELP a_b What it says.\n# TYPE a_b counter\na_b_total 1\n# HELP c Other.\n# TYPE c gauge\nc 0\n# EOF\n";
-        assert_eq!(
-            described(text),
-            [("a_b_total".to_owned(), "counter", "What it says"), ("c".to_owned(), "gauge", "Other")]
-        );
     }
 }

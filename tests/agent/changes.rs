@@ -66,7 +66,7 @@ async fn a_push_is_proven_and_reported() {
     let expected = [("m1", MemberState::Up), ("m2", MemberState::Maintenance), ("m3", MemberState::NoMonitor)];
     assert_eq!((states.as_slice(), report.pools["pool"][0].weight), (expected.as_slice(), 7));
     let metrics = get((pod.address, pod.metrics_port).into(), "/metrics").await.expect("metrics");
-    for line in ["fairway_agent_proven_sequence 2", "fairway_agent_haproxy_up 1", "fairway_agent_reloads 1"] {
+    for line in ["fairway_agent_proven_sequence 2", "fairway_haproxy_up 1", "fairway_agent_reloads_total 1"] {
         assert!(metrics.contains(line), "{metrics}");
     }
     assert_eq!(get((pod.address, pod.metrics_port).into(), "/readyz").await.expect("ready"), "ok\n");

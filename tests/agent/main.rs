@@ -8,6 +8,7 @@ mod healing;
 mod health;
 mod latency;
 mod loss;
+mod metrics;
 mod persistence;
 mod pod;
 mod refusals;

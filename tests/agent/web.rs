@@ -75,7 +75,7 @@ async fn read_answer(stream: &mut TcpStream) -> io::Result<(String, String)> {
     }
 }
 
-/// A server that answers every request with its text; `/slow` only after a while.
+/// A server that answers every request with its text; `/slow` only after a while, `/bad` with 503.
 pub(crate) async fn server(text: &'static str, slow: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let address = listener.local_addr().expect("an address");
@@ -90,8 +90,9 @@ pub(crate) async fn server(text: &'static str, slow: Duration) -> SocketAddr {
                     if bytes.starts_with(b"GET /slow ") {
                         tokio::time::sleep(slow).await;
                     }
+                    let status = if bytes.starts_with(b"GET /bad ") { "503 Bad" } else { "200 OK" };
                     bytes.clear();
-                    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+                    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{text}", text.len());
                     if stream.write_all(answer.as_bytes()).await.is_err() {
                         return;
                     }

@@ -6,6 +6,7 @@ mod configuration;
 mod documentation;
 mod effects;
 mod fixtures;
+mod health;
 mod hostile;
 mod judge;
 mod listeners;

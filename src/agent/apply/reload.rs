@@ -35,10 +35,14 @@ impl Applier {
 
     pub(super) async fn switch(&mut self, wanted: &Proven) -> Result<(), Setback> {
         self.files.switch_to(wanted)?;
-        if let ReloadAnswer::Failure(log) = self.reload(wanted).await? {
-            return Err(Setback::Refused(self.judge.clean(&log)));
+        let switched = match self.reload(wanted).await? {
+            ReloadAnswer::Failure(log) => Err(Setback::Refused(self.judge.clean(&log))),
+            ReloadAnswer::Silent | ReloadAnswer::Success => self.wait_for_proof(wanted).await,
+        };
+        if switched.is_err() {
+            self.failed_reloads.inc();
         }
-        self.wait_for_proof(wanted).await
+        switched
     }
 
     /// Sends `reload`, which the master takes only when it is done with the one before.

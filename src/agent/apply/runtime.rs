@@ -2,11 +2,7 @@
 //! proven before the worker has told that it has what is wanted; what fails half-way is never the last word:
 //! a reload follows, or the slots are put right.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info, warn};
@@ -15,10 +11,11 @@ use super::Applier;
 use crate::{
     agent::{
         certificate,
-        change::{self, Change, Command, Situation, Version, Why, plan_change},
+        change::{self, Change, Command, Version, Why, plan_change},
         files::Like,
         metrics::ChangeLabels,
-        protocol::{Configuration, MemberHealth, Proven},
+        protocol::{Configuration, Proven},
+        sight::{Known, Naming, Seen, Sight},
     },
     clients::haproxy::{Slots, Snapshot, patterns},
 };
@@ -35,15 +32,6 @@ const DRIFTED: &str = "drifted";
 const FILES_A_LOOK: usize = 4;
 /// A worker that drifts again and again is not reloaded more often.
 const DRIFT_RELOADS: Duration = Duration::from_mins(1);
-
-/// What is known of the running worker beside its slots, kept while both hashes stay.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    /// Of what it was started with, and of what it runs.
-    hashes: (String, String),
-    loaded: Arc<Version>,
-    running: Arc<Version>,
-}
 
 impl Applier {
     /// Has the running worker, which told these hashes, take a configuration without a reload.
@@ -84,17 +72,22 @@ impl Applier {
         let like = Like { hash: marker, files: known.running.files() };
         self.judge.adopt(configuration, wanted, next.layout(), like).map_err(failed)?;
         self.carry_out(&commands).await?;
-        let told = self.told(&touched).await?;
+        let mut snapshots = self.snapshots_of(&touched).await?;
+        let slots: Slots = snapshots.iter().flat_map(|snapshot| snapshot.slots.clone()).collect();
         let hashes = (known.hashes.0, wanted.hash.clone());
         let reached = Known { hashes, loaded: known.loaded, running: next.clone() };
-        if plan_change(reached.situation(&told.slots), &next) != Change::Nothing {
+        if plan_change(reached.situation(&slots), &next) != Change::Nothing {
             return Err(failed("the worker told otherwise"));
         }
         self.files.switch_to(wanted).map_err(failed)?;
         if self.worker.set_marker(&wanted.hash).await.map_err(failed)?.as_ref() != Some(&reached.hashes.0) {
             return Err(failed("another worker has taken over"));
         }
-        self.pools.extend(reached.members(told));
+        // They were made a moment before the marker was set, of the same worker.
+        for snapshot in &mut snapshots {
+            snapshot.marker = Some(wanted.hash.clone());
+        }
+        self.seen.follow(&reached, snapshots);
         self.known = Some(reached);
         debug!(?commands, sequence = wanted.sequence, "changed while running");
         Ok(())
@@ -124,20 +117,15 @@ impl Applier {
     }
 
     /// What the worker tells of these backends.
-    async fn told(&self, backends: &BTreeSet<String>) -> Result<Told, Why> {
-        let mut told = Told::default();
-        let mut add = |snapshot: Snapshot| {
-            told.slots.extend(snapshot.slots);
-            told.members.extend(snapshot.members);
-        };
+    async fn snapshots_of(&self, backends: &BTreeSet<String>) -> Result<Vec<Snapshot>, Why> {
         if backends.len() > ASKED_FOR_ONE_BY_ONE {
-            add(self.statistics.snapshot(None).await.map_err(failed)?);
-        } else {
-            for backend in backends {
-                add(self.worker.snapshot(Some(backend)).await.map_err(failed)?);
-            }
+            return Ok(vec![self.statistics.snapshot(None).await.map_err(failed)?]);
         }
-        Ok(told)
+        let mut snapshots = Vec::new();
+        for backend in backends {
+            snapshots.push(self.worker.snapshot(Some(backend)).await.map_err(failed)?);
+        }
+        Ok(snapshots)
     }
 
     /// First what no traffic sees, which must be taken to the last; then the rest.
@@ -302,29 +290,28 @@ impl Applier {
         }
     }
 
-    /// Backends by name, with the members of the running configuration by theirs, whichever slots they have: as
-    /// they were at the last look, and where a change came since then, as its proof found them.
-    pub async fn pools(&mut self) -> BTreeMap<String, Vec<MemberHealth>> {
-        if !self.pools_looked_at {
-            let pools = self.look_at_pools().await;
-            self.pools_looked_at = pools.is_some();
-            self.pools = pools.unwrap_or_default();
+    /// What the worker shows of itself: as it was at the last look, and where a change came since then, as its
+    /// proof found it; and all that was seen since this was last asked.
+    pub async fn look(&mut self) -> (&Seen, Vec<Sight>) {
+        if !self.looked {
+            let snapshot = if self.running.is_some() { self.statistics.snapshot(None).await.ok() } else { None };
+            let naming = snapshot.as_ref().and_then(|snapshot| self.naming(snapshot));
+            let sight = snapshot.map(|snapshot| Sight::new(snapshot, naming.as_ref()));
+            self.looked = sight.as_ref().is_some_and(Sight::is_certain);
+            self.seen = Seen::new(naming, sight);
         }
-        self.pools.clone()
+        let sights = mem::take(&mut self.seen.sights);
+        (&self.seen, sights)
     }
 
-    async fn look_at_pools(&mut self) -> Option<BTreeMap<String, Vec<MemberHealth>>> {
-        let snapshot = self.statistics.snapshot(None).await.ok()?;
+    /// What the members of the running configuration are called; none while that is not known.
+    fn naming(&mut self, snapshot: &Snapshot) -> Option<Naming> {
         let running = self.running.as_ref()?.hash.clone();
-        // Another worker than that which was last looked at: the next look tells of it.
-        if snapshot.marker.as_ref() != Some(&running) {
-            return None;
-        }
-        let told = Told { slots: snapshot.slots, members: snapshot.members };
-        match self.known((snapshot.loaded.unwrap_or_default(), running)) {
-            Ok(known) => Some(known.members(told)),
+        match self.known((snapshot.loaded.clone()?, running)) {
+            Ok(known) => Some(Naming::Known(known)),
             // One that is not understood has no slots, and of one that is not known nobody can tell whose they are.
-            Err(_) => Some(told.members),
+            Err(Why::NotUnderstood(_) | Why::Unknown) => Some(Naming::AsTheyAre),
+            Err(_) => None,
         }
     }
 
@@ -332,41 +319,6 @@ impl Applier {
     pub(super) fn note_reload(&self, wanted: &Proven, why: &Why) {
         info!(%why, sequence = wanted.sequence, "to be loaded anew");
         self.changes.get_or_create(&ChangeLabels { kind: "reload", reason: why.label() }).inc();
-    }
-}
-
-/// What a worker told of backends.
-#[derive(Default)]
-struct Told {
-    slots: Slots,
-    /// By the names of their lines.
-    members: BTreeMap<String, Vec<MemberHealth>>,
-}
-
-impl Known {
-    /// The members, by their own names.
-    fn members(&self, told: Told) -> BTreeMap<String, Vec<MemberHealth>> {
-        let mut pools = told.members;
-        for (name, members) in &mut pools {
-            let backends = self.loaded.backend(name).zip(self.running.backend(name));
-            let Some(((loaded, running), slots)) = backends.zip(told.slots.get(name)) else { continue };
-            let occupants = change::occupants(loaded, running, slots);
-            members.retain_mut(|member| match occupants.get(member.name.as_str()) {
-                Some(occupant) => {
-                    (*occupant).clone_into(&mut member.name);
-                    true
-                }
-                None => false,
-            });
-            let order: BTreeMap<&str, usize> =
-                running.servers.iter().enumerate().map(|(index, server)| (server.name.as_str(), index)).collect();
-            members.sort_by_key(|member| order.get(member.name.as_str()).copied());
-        }
-        pools
-    }
-
-    fn situation<'a>(&'a self, slots: &'a Slots) -> Situation<'a> {
-        Situation { loaded: &self.loaded, running: &self.running, slots }
     }
 }
 

@@ -6,6 +6,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+
 use super::fields;
 
 /// The `server` lines of a worker, by backend, in their order.
@@ -112,7 +114,7 @@ pub(super) fn parse_busy(connections: &str, statistics: &str) -> Option<BTreeSet
     for line in lines {
         let row = fields(line);
         if row.get(current)? != "0" {
-            busy.insert((row.get(pool)?.clone(), row.get(name)?.clone()));
+            busy.insert((row.get(pool)?.to_string(), row.get(name)?.to_string()));
         }
     }
     Some(busy)
@@ -139,9 +141,50 @@ pub(super) fn parse_certificate(answer: &str) -> Option<ServedCertificate> {
     })
 }
 
+/// Reads the answers to several `show ssl cert FILE`: when each ends, by file. What is not understood is
+/// passed over.
+pub(super) fn parse_certificate_ends(answer: &str) -> BTreeMap<String, Timestamp> {
+    let mut ends = BTreeMap::new();
+    let mut file = None;
+    for line in answer.lines() {
+        if let Some(name) = line.strip_prefix("Filename: ") {
+            file = Some(name.trim().to_owned());
+        } else if let Some(time) = line.strip_prefix("notAfter: ").and_then(openssl_time) {
+            ends.extend(file.take().map(|file| (file, time)));
+        }
+    }
+    ends
+}
+
+/// `Nov  3 04:52:24 2026 GMT`; the end of the year 9999 says that there is no end.
+fn openssl_time(text: &str) -> Option<Timestamp> {
+    let time = DateTime::strptime("%b %e %H:%M:%S %Y GMT", text.trim()).ok()?;
+    Some(time.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |time| time.timestamp()))
+}
+
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
+
+    #[rstest]
+    #[case("Nov  3 04:52:24 2026 GMT", Some("2026-11-03T04:52:24Z"))]
+    #[case("Dec 31 23:59:59 9999 GMT", Some("9999-12-30T22:00:00.999999999Z"))]
+    #[case("Nov 23 04:52:24 2026", None)]
+    #[case("", None)]
+    fn times(#[case] text: &str, #[case] expected: Option<&str>) {
+        assert_eq!(openssl_time(text).map(|time| time.to_string()).as_deref(), expected);
+    }
+
+    #[test]
+    fn ends_of_certificates() {
+        let answer = "Filename: a.pem\nnotAfter: Nov  3 04:52:24 2026 GMT\nSubject: notAfter: x\n\n\
+            Can't display the certificate: Not found or the certificate is a bundle!\n\n\
+            Filename: b.pem\nnotAfter: never\n\nFilename: c.pem\nnotAfter: Jan 13 04:52:24 2027 GMT\n";
+        let ends = parse_certificate_ends(answer);
+        assert_eq!(ends.keys().collect::<Vec<_>>(), ["a.pem", "c.pem"]);
+    }
 
     const STATE: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight \
         srv_iweight srv_port srv_check_port srv_check_addr\n5 b 1 s:1 10.0.0.1 2 0 100 100 9001 0 -\n\

@@ -21,10 +21,9 @@ use crate::{
 pub fn files(spec: &Spec, references: &References) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut frontends = vec![];
-    for listener in spec.listeners.iter().filter(|listener| listener.enabled) {
-        // Without what it has to serve with it stays closed; the condition says so.
-        let Some(of_listener) = listener_files(listener, references) else { continue };
-        files.extend(of_listener);
+    // Without what it has to serve with it stays closed; the condition says so.
+    for listener in spec.listeners.iter().filter(|listener| is_served(listener, references)) {
+        files.extend(listener_files(listener, references));
         frontends.push(listener.frontend.clone());
     }
     let used: BTreeSet<&str> = frontends.iter().flat_map(Frontend::backends).collect();
@@ -51,8 +50,16 @@ fn modes<'a>(pool: &'a Pool, frontends: &[Frontend], used: &BTreeSet<&str>) -> V
     modes.into_iter().map(|mode| (pool, mode)).collect()
 }
 
-/// The certificates and authorities of a listener; none when it can't be served without what is missing.
-fn listener_files(listener: &Listener, references: &References) -> Option<BTreeMap<String, String>> {
+/// Whether a listener is enabled and has what it needs to be served with.
+#[must_use]
+pub fn is_served(listener: &Listener, references: &References) -> bool {
+    let has_certificate = listener.certificates.iter().any(|name| references.certificates.contains_key(name));
+    let has_authorities = listener.authorities.as_ref().is_none_or(|name| references.authorities.contains_key(name));
+    listener.enabled && (listener.frontend.tls.is_none() || has_certificate) && has_authorities
+}
+
+/// The certificates and authorities of a listener.
+fn listener_files(listener: &Listener, references: &References) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut list = String::new();
     for name in &listener.certificates {
@@ -61,16 +68,10 @@ fn listener_files(listener: &Listener, references: &References) -> Option<BTreeM
             files.insert(names::certificate_file(name), certificate.clone());
         }
     }
-    if let Some(tls) = &listener.frontend.tls {
-        if list.is_empty() {
-            return None;
-        }
-        files.insert(tls.certificate_list.clone(), list);
-    }
-    if let Some(name) = &listener.authorities {
-        files.insert(names::authorities_file(name), references.authorities.get(name)?.clone());
-    }
-    Some(files)
+    files.extend(listener.frontend.tls.as_ref().map(|tls| (tls.certificate_list.clone(), list)));
+    let authorities = listener.authorities.as_ref().and_then(|name| references.authorities.get_key_value(name));
+    files.extend(authorities.map(|(name, file)| (names::authorities_file(name), file.clone())));
+    files
 }
 
 fn backend(pool: &Pool, mode: Mode, references: &References) -> Backend {

@@ -1,5 +1,8 @@
 //! What the user reads: status and events, computed from what was observed. Pure.
 
+mod certificates;
+mod health;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -10,13 +13,9 @@ use super::{
     references::{ReferenceError, References},
 };
 use crate::{
-    agent::protocol::{Configuration, MemberState},
-    api::{
-        Address, AddressKind, ConfigurationStatus, ExposureKind, LoadBalancer, LoadBalancerStatus, PoolStatus,
-        ReplicaStatus,
-    },
+    agent::protocol::Configuration,
+    api::{Address, AddressKind, ConfigurationStatus, ExposureKind, LoadBalancer, LoadBalancerStatus, ReplicaStatus},
     loadbalancer::{
-        config::Mode,
         names,
         world::{Replica, World},
     },
@@ -26,8 +25,6 @@ use crate::{
     },
 };
 
-/// How many members that are down are named for each pool.
-const NAMED: usize = 5;
 /// How many addresses are told.
 const ADDRESSES: usize = 16;
 /// How many pods are told.
@@ -41,6 +38,8 @@ pub const RESOLVED: &str = "ResolvedRefs";
 pub const PROGRAMMED: &str = "Programmed";
 /// Whether a replica serves.
 pub const READY: &str = "Ready";
+/// Whether no certificate that is served ends soon; only where certificates are served.
+pub const CERTIFICATES: &str = "CertificatesCurrent";
 
 /// One condition's verdict.
 struct Verdict {
@@ -93,7 +92,10 @@ pub fn report(
         |wanted| Some(ConfigurationStatus { hash: wanted.hash(), sequence: wanted.sequence }),
     );
     let hash = wanted.as_ref().map(|wanted| wanted.hash.as_str());
+    let pools = health::pools(findings, &before.pools, &replicas);
+    let listeners = health::listeners(resource, findings, &before.listeners, &pools, &replicas);
     let verdicts = [accepted(findings), resolved(findings.references), programmed(&replicas, hash), ready(&replicas)];
+    let verdicts: Vec<Verdict> = verdicts.into_iter().chain(certificates::current(&listeners, now)).collect();
     let events = verdicts.iter().filter_map(|verdict| event(verdict, &before.conditions)).collect();
     let mut conditions: Vec<Condition> = verdicts
         .iter()
@@ -113,7 +115,9 @@ pub fn report(
         proven_replicas: count(proven.count()),
         selector: format!("{}={name}", names::LOAD_BALANCER_LABEL),
         replica_statuses: replicas.iter().take(REPLICAS).map(|replica| replica_status(replica, hash)).collect(),
-        pools: findings.spec.map_or(before.pools, |spec| pools(spec, findings.references, &replicas)),
+        operating_status: health::overall(resource, &listeners, &replicas),
+        listeners,
+        pools,
         configuration: wanted,
     };
     (status, events)
@@ -245,39 +249,6 @@ fn replica_status(replica: &Replica, wanted: Option<&str>) -> ReplicaStatus {
         haproxy_version: replica.answer().map(|report| report.haproxy_version.clone()).unwrap_or_default(),
         message: message.chars().take(256).collect(),
     }
-}
-
-fn pools(spec: &Spec, references: Option<&References>, replicas: &[&Replica]) -> Vec<PoolStatus> {
-    let reports: Vec<_> = replicas.iter().filter_map(|replica| replica.answer()).collect();
-    spec.pools
-        .iter()
-        .map(|pool| {
-            let servers = references.and_then(|references| references.servers.get(&pool.name));
-            let servers = servers.map_or(&[][..], Vec::as_slice);
-            let backends = [Mode::Http, Mode::Tcp].map(|mode| names::backend(&pool.name, mode));
-            let seen = |server: &str| -> Vec<MemberState> {
-                let members = reports
-                    .iter()
-                    .flat_map(|report| backends.iter().filter_map(|backend| report.pools.get(backend)).flatten());
-                members.filter(|member| member.name == server).map(|member| member.state).collect()
-            };
-            let takes_traffic = |state: &MemberState| matches!(state, MemberState::Up | MemberState::NoMonitor);
-            let down: Vec<&String> = servers
-                .iter()
-                .map(|server| &server.name)
-                .filter(|name| {
-                    let states = seen(name);
-                    states.is_empty() || !states.iter().all(takes_traffic)
-                })
-                .collect();
-            PoolStatus {
-                name: pool.name.clone(),
-                members: count(servers.len()),
-                up: count(servers.len() - down.len()),
-                down: down.into_iter().take(NAMED).cloned().collect(),
-            }
-        })
-        .collect()
 }
 
 fn count(number: usize) -> i32 {
