@@ -121,8 +121,9 @@ async fn who_may_connect_changes_at_once_and_nobody_does_by_mistake() {
         |sequence, networks: &str| configuration(&pod, sequence, &format!(", allowedCidrs: [{networks}]"), &pools);
     let web = pod.web();
     let is_let_in = async || get(web, "/").await.is_ok();
-    let many: String = (1000..1127).map(|number| format!("'2001:db8:1111:1111:1111:1111:{number}:0/112', ")).collect();
-    let many = many + "127.0.0.0/8";
+    let many: Vec<String> =
+        (1000..1127).map(|number| format!("'2001:db8:1111:1111:1111:1111:{number}:0/112'")).collect();
+    let many = many.join(", ") + ", 127.0.0.0/8";
     let steps = [
         // Everybody; with the first network HAProxy is loaded anew, and so without the last.
         ("", true, 1),

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -71,11 +71,13 @@ impl Haproxy {
         kill(Pid::from_raw(i32::try_from(self.process.id()).unwrap()), signal).unwrap();
     }
 
-    /// Ends it once it has finished what it has; what it has logged.
+    /// Waits for its first line of the log and ends it; what it has logged.
     fn end(mut self) -> String {
-        self.signal(Signal::SIGUSR1);
+        let mut output = BufReader::new(self.process.stdout.take().unwrap());
         let mut text = String::new();
-        self.process.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        while !text.lines().any(|line| line.starts_with('{')) && output.read_line(&mut text).unwrap() > 0 {}
+        self.signal(Signal::SIGTERM);
+        output.read_to_string(&mut text).unwrap();
         text
     }
 }
