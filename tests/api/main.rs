@@ -2,7 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod bad_input;
+mod killed;
 mod operator;
+#[path = "../support/outside.rs"]
+mod outside;
 mod process;
 mod server;
 mod shape;
