@@ -55,10 +55,10 @@ async fn a_namespace_that_is_being_deleted_is_waited_for_in_silence() {
     settle().await;
     let (status, reason, message) = harness.condition("web", "Reconciled").await.expect("a condition");
     assert_eq!((status.as_str(), reason.as_str()), ("False", "NamespaceTerminating"), "{message}");
-    let tries = || harness.written().iter().filter(|write| *write == "Apply configmaps/a").count();
-    let tried = tries();
+    let count = || harness.written().iter().filter(|write| *write == "Apply configmaps/a").count();
+    let before = count();
     tokio::time::sleep(Duration::from_mins(30)).await;
-    assert_eq!(tries(), tried, "nothing is tried again until something changes");
+    assert_eq!(count(), before, "nothing is tried again until something changes");
     assert_eq!(harness.events().await, [], "nobody has to hear of it");
     let text = running.exposition.text().expect("metrics");
     assert!(text.contains("fairway_turns_total{family=\"buoy\",result=\"Waited\"}"), "{text}");
