@@ -53,7 +53,7 @@ const POOLS: [&str; 3] = ["red", "green", "blue"];
 const NETWORKS: [&str; 4] = ["10.0.0.0/8", "192.0.2.0/24", "198.51.100.7/32", "172.16.0.0/12"];
 /// How members are chosen and kept.
 const ALGORITHMS: [&str; 3] = ["RoundRobin", "LeastConnections", "Source"];
-const PERSISTENCE: [Option<&str>; 3] = [None, Some("SourceAddress"), Some("Cookie")];
+const PERSISTENCE: [Option<&str>; 3] = [None, Some("SourceAddress"), Some("InsertedCookie")];
 
 impl Wanted {
     fn first() -> Self {

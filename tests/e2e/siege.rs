@@ -4,6 +4,7 @@
 
 use std::{
     env,
+    net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -12,6 +13,7 @@ use fairway::api::LoadBalancer;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::{
     absence::scale_operator,
@@ -175,6 +177,15 @@ fn the_control_plane_is_away_for_a_minute() {
             let tally = sample(&target, 100).await;
             assert!(tally.failures.is_empty() && tally.members.len() == 3, "{}: {tally}", target.address);
         }
+        // Nodes follow Services again when kube-proxy has tried again, which it does later and later.
+        let mut more = spec(&members);
+        more["listeners"] = json!([listener("web", "HTTP", 80, "app"), listener("more", "HTTP", 81, "app")]);
+        balancer.change("a listener added", &more).await;
+        let address = SocketAddr::new(balancer.address().await, 81);
+        wait::until("the Service's new port to be reached", POD, async || {
+            TcpStream::connect(address).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
         assert_eq!(balancer.identities().await, before, "pods were replaced or restarted");
         assert_eq!(pods(&app).await, applications, "pods of the application were replaced");
         traffic.stop_unharmed("the control plane away for a minute").await;
