@@ -30,7 +30,7 @@ test: lint test-pure test-api test-e2e ## Every tier of tests, from the fastest 
 
 test-pure: ## Tests that need no cluster (HAProxy itself is the judge of configurations, in two versions)
 	tests/support/packages haproxy
-	cargo test --locked --lib --bins --test engine --test agent --test plan
+	cargo test --locked --lib --bins --test engine --test agent --test plan --test model
 	PATH="$$(tests/support/haproxy-3.0):$$PATH" cargo test --locked --test agent --test plan
 
 test-api: ## Tests on a real etcd and kube-apiserver alone

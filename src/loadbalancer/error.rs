@@ -3,7 +3,7 @@
 use crate::{
     authority::AuthorityError,
     clients::agent::AgentError,
-    reconcile::{Failure, Retry},
+    reconcile::{Failure, Retry, namespace_terminates},
 };
 
 /// What may go wrong while observing and performing.
@@ -45,5 +45,9 @@ impl Failure for Error {
             Self::Agent { source, .. } => source.retry(),
             Self::Authority(error) => error.retry(),
         }
+    }
+
+    fn namespace_terminates(&self) -> bool {
+        matches!(self, Self::Kubernetes { source, .. } if namespace_terminates(source))
     }
 }

@@ -75,6 +75,7 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
+            error if error.namespace_terminates() => "NamespaceTerminating",
             Self::Api { source: kube::Error::Api(status), .. } => match status.code {
                 401 | 403 => "Forbidden",
                 404 => "NotFound",
@@ -93,16 +94,35 @@ impl Error {
         }
     }
 
+    /// Whether it is no more than that the namespace is being deleted, and this resource with it.
+    pub(crate) fn namespace_terminates(&self) -> bool {
+        match self {
+            Self::Api { source, .. } => namespace_terminates(source),
+            Self::Observe(cause) | Self::Effect { cause, .. } => cause.namespace_terminates(),
+            _ => false,
+        }
+    }
+
     /// When it is worth trying again.
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
+            error if error.namespace_terminates() => Retry::Terminal,
             Self::Api { .. } | Self::NameTaken { .. } | Self::Panicked(_) | Self::Late(_) => Retry::Backoff,
             Self::Contested { wait, .. } => Retry::After(*wait),
             Self::Unplannable(_) => Retry::Terminal,
             Self::Observe(cause) | Self::Effect { cause, .. } => cause.retry(),
         }
     }
+}
+
+/// Whether the API says that nothing can be made since the namespace is being deleted.
+#[must_use]
+pub fn namespace_terminates(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    // `NamespaceTerminatingCause` of k8s.io/api/core/v1.
+    status.code == 403 && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// The API's own words, without the debug text that `kube` adds to them.

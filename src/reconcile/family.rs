@@ -173,6 +173,11 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
     fn reason(&self) -> &'static str;
     /// When it is worth trying again.
     fn retry(&self) -> Retry;
+    /// Whether it is no more than that the resource's namespace is being deleted, as
+    /// [`namespace_terminates`](super::namespace_terminates) tells: nobody has to hear of that.
+    fn namespace_terminates(&self) -> bool {
+        false
+    }
 }
 
 /// When a failed turn is tried again.

@@ -37,7 +37,7 @@ pub use self::{
     cache::{Cache, Changed, Feed, Trigger},
     context::{Clock, Settings},
     engine::Engine,
-    error::{Backoff, Error},
+    error::{Backoff, Error, namespace_terminates},
     family::{Effect, Event, Failure, Family, Finalizer, Owned, Plan, Retained, Retry, Status},
     fingerprint::MANAGER,
     identity::{FAMILY, INSTANCE, KEEP, MANAGED_BY, finalizer, instance_label, selector, stamp},

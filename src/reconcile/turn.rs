@@ -101,6 +101,10 @@ async fn judge<F: Family>(context: &Context<F>, guard: &Guard<F::Resource>) -> O
             context.memories.succeeded(&uid);
             Outcome { result: label.unwrap_or("Succeeded"), action: Action::requeue(again) }
         }
+        Err(error) if error.namespace_terminates() => {
+            debug!(%error, "The namespace is being deleted: what is missing in it stays away.");
+            Outcome { result: "Waited", action: Action::requeue(context.settings.backoff.wait(error.retry(), 0)) }
+        }
         Err(error) => {
             let failures = context.memories.failed(&uid);
             let wait = context.settings.backoff.wait(error.retry(), failures);

@@ -37,7 +37,7 @@ pub const TABLE: [Row; 11] = [
         "fairway_turns_total",
         "counter",
         "family,result",
-        "Turns by their result: Succeeded, Waited (for a cache), Unparsable, or the reason of the error",
+        "Turns by their result: Succeeded, Waited (for a cache, or for the end of a namespace that is being deleted), Unparsable, or the reason of the error",
     ),
     row(
         "fairway_turn_duration_seconds",

@@ -6,7 +6,10 @@ mod simulated_agent;
 
 mod bad_input;
 mod fields;
+mod killed;
 mod operator;
+#[path = "../support/outside.rs"]
+mod outside;
 mod pods;
 mod process;
 mod server;

@@ -14,7 +14,7 @@ use fairway::{
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{Secret, Service},
+        core::v1::{Namespace, Secret, Service},
         events::v1::Event,
     },
     apimachinery::pkg::util::intstr::IntOrString,
@@ -253,5 +253,25 @@ async fn a_foreign_object_of_the_same_name_is_left_alone() {
     assert!(message.contains("Service shop-lb"), "{message}");
     let ports = get::<Service>(&client, &namespace, "shop-lb").await.unwrap().spec.unwrap().ports.unwrap();
     assert_eq!(ports[0].port, 1234);
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_being_deleted_is_waited_for_in_silence() {
+    let (client, namespace) = namespace().await;
+    let operator = Operator::start(&namespace).await;
+    create(&client, &namespace, spec()).await;
+    condition(&client, &namespace, "Reconciled", "True/Reconciled").await;
+    // Nobody empties it here: it stays as it is when its deletion has begun.
+    Api::<Namespace>::all(client.clone()).delete(&namespace, &DeleteParams::default()).await.unwrap();
+    Api::<Service>::namespaced(client.clone(), &namespace).delete("shop-lb", &DeleteParams::default()).await.unwrap();
+    let message = condition(&client, &namespace, "Reconciled", "False/NamespaceTerminating").await;
+    assert!(message.contains("is being terminated"), "{message}");
+    let text = operator.exposition.text().unwrap();
+    assert!(text.contains("result=\"Waited\""), "{text}");
+    assert!(!text.contains("result=\"Forbidden\"") && !text.contains("result=\"NamespaceTerminating\""), "{text}");
+    let events = Api::<Event>::namespaced(client.clone(), &namespace).list(&ListParams::default()).await.unwrap();
+    let told: Vec<_> = events.iter().filter_map(|event| event.reason.as_deref()).collect();
+    assert!(!told.contains(&"Forbidden") && !told.contains(&"NamespaceTerminating"), "{told:?}");
     operator.stop().await;
 }

@@ -17,7 +17,8 @@ use crate::{
     wait::{self, LIVE, POD, seen},
 };
 
-async fn scale_operator(sandbox: &Sandbox, replicas: u32) {
+/// Has so many operators run, or none.
+pub(crate) async fn scale_operator(sandbox: &Sandbox, replicas: u32) {
     let client = &sandbox.cluster.client;
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), SYSTEM);
     let change = json!({ "spec": { "replicas": replicas } });

@@ -53,11 +53,7 @@ impl Cluster {
         // Two TLS providers in one process would leave rustls to choose.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (kubeconfig, kubectl) = tools().await;
-        let read = Kubeconfig::read_from(&kubeconfig).unwrap_or_else(|error| {
-            panic!("{} can't be read: {error}; start it: tests/cluster/cluster up", kubeconfig.display())
-        });
-        let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
-        config.connect_timeout = Some(Duration::from_secs(10));
+        let mut config = config(&kubeconfig).await;
         config.read_timeout = Some(Duration::from_secs(30));
         let cluster = Self { client: Client::try_from(config).unwrap(), kubeconfig, kubectl };
         let mut installed = INSTALLED.lock().await;
@@ -66,6 +62,13 @@ impl Cluster {
             *installed = true;
         }
         cluster
+    }
+
+    /// A client with somebody's rights, and no limit to how long an answer takes.
+    pub(crate) async fn client_as(&self, user: &str) -> Client {
+        let mut config = config(&self.kubeconfig).await;
+        config.auth_info.impersonate = Some(user.to_owned());
+        Client::try_from(config).unwrap()
     }
 
     /// Runs kubectl; what it printed, or what it complained of.
@@ -133,6 +136,15 @@ impl Cluster {
         })
         .await;
     }
+}
+
+async fn config(kubeconfig: &Path) -> Config {
+    let read = Kubeconfig::read_from(kubeconfig).unwrap_or_else(|error| {
+        panic!("{} can't be read: {error}; start it: tests/cluster/cluster up", kubeconfig.display())
+    });
+    let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
+    config.connect_timeout = Some(Duration::from_secs(10));
+    config
 }
 
 /// Whether a node is Ready.

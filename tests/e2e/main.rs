@@ -11,6 +11,8 @@ mod balancer;
 mod certificates;
 mod client;
 mod cluster;
+#[path = "../support/outside.rs"]
+mod outside;
 mod processes;
 mod sandbox;
 mod traffic;
@@ -24,6 +26,8 @@ mod host_network;
 mod identity;
 mod install;
 mod mistakes;
+mod mixed;
 mod nodes;
 mod replacement;
 mod selected;
+mod siege;

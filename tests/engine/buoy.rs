@@ -18,6 +18,7 @@ use k8s_openapi::{
 use kube::{
     CustomResource, Resource,
     api::{ApiResource, DynamicObject},
+    runtime::reflector::ObjectRef,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -86,6 +87,8 @@ pub(crate) struct Buoys {
     pub(crate) observed: Arc<Mutex<Vec<tokio::time::Instant>>>,
     /// Effects that were performed.
     pub(crate) performed: Arc<Mutex<Vec<String>>>,
+    /// Buoys that were to be forgotten.
+    pub(crate) forgotten: Arc<Mutex<Vec<String>>>,
     /// How many observations may go on; a test takes permits away to hold turns up.
     pub(crate) gate: Arc<Semaphore>,
     /// How many observations are at the gate or beyond it now.
@@ -99,6 +102,7 @@ impl Default for Buoys {
             failures: Arc::default(),
             observed: Arc::default(),
             performed: Arc::default(),
+            forgotten: Arc::default(),
             gate: Arc::new(Semaphore::new(1000)),
             inside: Arc::default(),
         }
@@ -140,6 +144,11 @@ impl Failure for Rough {
 }
 
 impl Buoys {
+    /// What was to be forgotten, since the last call.
+    pub(crate) fn forgotten(&self) -> Vec<String> {
+        std::mem::take(&mut self.forgotten.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// When each observation began, since the last call.
     pub(crate) fn observations(&self) -> Vec<tokio::time::Instant> {
         std::mem::take(&mut self.observed.lock().unwrap_or_else(PoisonError::into_inner))
@@ -196,6 +205,11 @@ impl Family for Buoys {
             status: BuoyStatus { observed_generation: None, conditions: vec![afloat], word: spec.word.clone() },
             again: Duration::from_secs(15),
         }
+    }
+
+    fn forget(&self, buoy: &ObjectRef<Buoy>) {
+        let name = format!("{}/{}", buoy.namespace.as_deref().unwrap_or_default(), buoy.name);
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).push(name);
     }
 
     async fn perform(&self, _: &Buoy, effect: &Ring) -> Result<(), Rough> {

@@ -12,6 +12,7 @@ mod harness;
 mod install;
 mod isolation;
 mod lease;
+mod leaving;
 mod ownership;
 mod pace;
 mod server;

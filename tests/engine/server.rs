@@ -122,3 +122,42 @@ async fn a_watch_goes_on_from_a_version_through_its_selector() {
     let Some(Ok(WatchEvent::Error(status))) = late.next().await else { panic!("an error") };
     assert_eq!(status.code, 410);
 }
+
+#[tokio::test]
+async fn lists_come_in_pages_of_one_moment_and_items_do_not_say_what_they_are() {
+    let server = ApiServer::new();
+    let configs: Api<ConfigMap> = Api::namespaced(server.client(), "n");
+    let config = |name: &str| serde_json::from_value(json!({"metadata": {"name": name}})).expect("a config");
+    for name in ["a", "b", "c"] {
+        configs.create(&PostParams::default(), &config(name)).await.expect("creation");
+    }
+    let page = ListParams::default().limit(2);
+    let first = configs.list(&page).await.expect("a page");
+    configs.delete("c", &DeleteParams::default()).await.expect("deletion");
+    configs.create(&PostParams::default(), &config("d")).await.expect("creation");
+    let token = first.metadata.continue_.clone().expect("more");
+    let second = configs.list(&page.clone().continue_token(&token)).await.expect("a page");
+    let names: Vec<_> = first.iter().chain(&second).filter_map(|one| one.metadata.name.as_deref()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert_eq!((second.metadata.continue_, first.metadata.remaining_item_count), (None, Some(1)));
+    assert_eq!(second.metadata.resource_version, first.metadata.resource_version);
+    server.forget_history();
+    assert_eq!(code(configs.list(&page.clone().continue_token(&token)).await), 410);
+    assert_eq!(code(configs.list(&page.continue_token("?")).await), 400);
+
+    let path = http::Request::get("/api/v1/namespaces/n/configmaps").body(vec![]).expect("a request");
+    let told: Value = server.client().request(path).await.expect("a list");
+    assert_eq!((&told["items"][0]["kind"], &told["items"][0]["apiVersion"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn nothing_is_made_in_a_namespace_that_is_being_deleted() {
+    let server = ApiServer::new();
+    let pods: Api<Pod> = Api::namespaced(server.client(), "n");
+    apply(&pods, "one", false, json!({"nodeName": "x"})).await.expect("one");
+    server.terminate("n");
+    apply(&pods, "one", false, json!({"nodeName": "y"})).await.expect("a change of what is there");
+    pods.delete("p", &DeleteParams::default()).await.expect("deletion");
+    let refused = apply(&pods, "one", false, json!({"nodeName": "x"})).await.expect_err("a refusal");
+    assert!(fairway::reconcile::namespace_terminates(&refused), "{refused}");
+}

@@ -111,3 +111,39 @@ fn a_pod_that_goes_is_left_alone() {
     assert_eq!(pushes(&plan).len(), 1);
     assert_eq!(plan.status.replicas, 1);
 }
+
+#[test]
+fn what_was_refused_is_remembered_when_nobody_is_left_to_say_so() {
+    let mut resource = load_balancer(ONE_MEMBER);
+    let mut world = world();
+    let before = settled(&mut resource, &mut world);
+    resource.spec.listeners[0].port = 81;
+    let wanted = pushes(&planned(&resource, &world))[0].1.clone();
+    let mut refusing = replica("shop-lb-a", Some(&before));
+    refusing.report.as_mut().unwrap().as_mut().unwrap().refused =
+        Some(Refused { hash: wanted.hash(), sequence: wanted.sequence, message: "port 81 is taken".to_owned() });
+    world.replicas = vec![refusing];
+    resource.status = Some(planned(&resource, &world).status);
+
+    // Out of reach, gone, and back as a pod that was not asked yet.
+    let mut unreachable = replica("shop-lb-a", None);
+    unreachable.report = Some(Err("no route".to_owned()));
+    for replicas in [vec![unreachable], vec![], vec![replica("shop-lb-b", Some(&before))], vec![]] {
+        world.replicas = replicas;
+        let plan = planned(&resource, &world);
+        assert_eq!(secret_configuration(&plan), None, "new pods boot with what works");
+        assert_eq!(condition(&plan, "Programmed").0, "False/Refused");
+        resource.status = Some(plan.status);
+    }
+
+    // Whoever proves it says otherwise, and something else is another matter.
+    world.replicas = vec![replica("shop-lb-b", Some(&wanted))];
+    let plan = planned(&resource, &world);
+    assert_eq!(secret_configuration(&plan), Some(wanted));
+    assert_eq!(condition(&plan, "Programmed").0, "True/Programmed");
+    world.replicas = vec![];
+    resource.spec.listeners[0].port = 82;
+    let plan = planned(&resource, &world);
+    assert!(secret_configuration(&plan).is_some());
+    assert_eq!(condition(&plan, "Programmed").0, "False/Pending");
+}

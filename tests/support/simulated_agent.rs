@@ -17,8 +17,14 @@ use std::{
 
 use fairway::agent::{
     apply::Outcome,
+    exporter::Exporter,
+    files::Files,
     metrics::Metrics,
-    protocol::{AGENT_PORT, Configuration, MAIN_FILE, MemberHealth, MemberState, Proven, Report},
+    naming,
+    protocol::{
+        AGENT_PORT, CertificateHealth, Configuration, ListenerHealth, ListenerState, MAIN_FILE, MemberHealth,
+        MemberState, Proven, Report,
+    },
     queue::Queue,
     server::{Shared, listen, serve_operator},
     tls,
@@ -47,7 +53,10 @@ impl SimulatedAgent {
         let listener = listen(SocketAddr::new(address, AGENT_PORT)).await.unwrap();
         let (reports, report) = watch::channel(Arc::new(Report::default()));
         let (identities, identity) = watch::channel(None);
-        let shared = Arc::new(Shared { queue: Queue::default(), report, metrics: Metrics::default(), identity });
+        // It has no HAProxy to ask.
+        let exporter = Exporter::new(&Files::new(directory.path(), "serve"));
+        let shared =
+            Arc::new(Shared { queue: Queue::default(), report, metrics: Metrics::default(), exporter, identity });
         let mut tasks = JoinSet::new();
         let mounted = directory.path().to_owned();
         tasks.spawn(async move { tls::watch(&mounted, Duration::from_secs(1), identities).await });
@@ -74,10 +83,15 @@ pub(crate) fn loopback() -> IpAddr {
 /// What an agent says that runs this.
 fn report_of(configuration: &Configuration, down: &str) -> Report {
     let mut pools: BTreeMap<String, Vec<MemberHealth>> = BTreeMap::new();
-    let mut backend = None;
+    let mut listeners = BTreeMap::new();
+    let (mut frontend, mut backend) = (None, None);
     for line in configuration.files[MAIN_FILE].lines() {
         if !line.starts_with(' ') {
-            backend = line.strip_prefix("backend ");
+            (frontend, backend) = (line.strip_prefix("frontend "), line.strip_prefix("backend "));
+        }
+        if let Some(listener) = frontend.and_then(naming::listener).filter(|_| line.starts_with("    bind ")) {
+            let certificate = certificate(configuration, line);
+            listeners.insert(listener.to_owned(), ListenerHealth { state: ListenerState::Open, certificate });
         }
         let server = line.trim_start().strip_prefix("server ").and_then(|rest| rest.split(' ').next());
         if let (Some(backend), Some(name)) = (backend, server) {
@@ -91,6 +105,14 @@ fn report_of(configuration: &Configuration, down: &str) -> Report {
         haproxy_version: "2.6.12".to_owned(),
         proven: Some(Proven { hash: configuration.hash(), sequence: configuration.sequence }),
         pools,
+        listeners,
         ..Report::default()
     }
+}
+
+/// The first certificate of a `bind` line that has one; it ends in a far year.
+fn certificate(configuration: &Configuration, bind: &str) -> Option<CertificateHealth> {
+    let list = bind.split(' ').skip_while(|word| *word != "crt-list").nth(1)?;
+    let file = configuration.files[list].lines().next()?.to_owned();
+    Some(CertificateHealth { file, not_after: 4_000_000_000 })
 }

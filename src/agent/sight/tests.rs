@@ -2,7 +2,7 @@
 
 use crate::{
     agent::protocol::{MAIN_FILE, MemberState},
-    clients::haproxy::{Column, Information, Slot},
+    clients::haproxy::{CheckTarget, Column, Information, Slot},
 };
 
 use super::*;
@@ -32,7 +32,15 @@ fn line(proxy: &str, name: &str, kind: Kind, status: &str, requests: u64) -> Lin
 
 fn slot(name: &str, address: &str, maintenance: bool) -> Slot {
     let address = address.parse().ok();
-    Slot { name: name.to_owned(), address, maintenance, drained: false, weight: 1, busy: false }
+    Slot {
+        name: name.to_owned(),
+        address,
+        maintenance,
+        drained: false,
+        weight: 1,
+        busy: false,
+        check: CheckTarget::default(),
+    }
 }
 
 fn snapshot(marker: &str, worker: &str, requests: u64) -> Snapshot {

@@ -116,7 +116,7 @@ pub fn plan(resource: &LoadBalancer, world: &World, now: Timestamp) -> Plan {
     let settled = status.replicas == status.proven_replicas && status.replicas == settings.replicas;
     Plan {
         finalizer: Finalizer::Released,
-        objects: objects(name, world, &spec, &settings, (&wanted, &kept), class_missing),
+        objects: objects(resource, world, &spec, &settings, (&wanted, &kept), class_missing),
         retained: if class_missing {
             // Without its class it is not known what the pods shall be like: they stay as they are.
             Retained::All
@@ -163,15 +163,16 @@ fn rejected(
 }
 
 fn objects(
-    name: &str,
+    resource: &LoadBalancer,
     world: &World,
     spec: &Spec,
     settings: &Settings,
     (wanted, kept): (&Configuration, &Data<'_>),
     class_missing: bool,
 ) -> Vec<DynamicObject> {
+    let name = resource.metadata.name.as_deref().unwrap_or_default();
     let mut planned = vec![];
-    if keeps_configuration(world, wanted) {
+    if keeps_configuration(resource, world, wanted) {
         planned.push(objects::configuration_secret(name, wanted, kept));
     }
     if class_missing {
@@ -192,13 +193,14 @@ fn objects(
 }
 
 /// Whether the Secret that pods boot from shall hold what is wanted: at once where no pod could say that
-/// it refuses it, else as soon as one has proven it. So what HAProxy refuses never replaces what works.
-fn keeps_configuration(world: &World, wanted: &Configuration) -> bool {
+/// it refuses it and none has said so before, else as soon as one has proven it. So what HAProxy refuses
+/// never replaces what works.
+fn keeps_configuration(resource: &LoadBalancer, world: &World, wanted: &Configuration) -> bool {
     let hash = wanted.hash();
     let held = world.configuration.as_ref();
     let mut answering = world.replicas.iter().filter(|replica| replica.answer().is_some()).peekable();
     held.is_none_or(|held| held.hash == hash)
-        || answering.peek().is_none()
+        || answering.peek().is_none() && report::refused_before(resource, &hash).is_none()
         || answering.any(|replica| replica.proven() == Some(&hash))
 }
 

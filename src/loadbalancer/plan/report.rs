@@ -41,6 +41,9 @@ pub const READY: &str = "Ready";
 /// Whether no certificate that is served ends soon; only where certificates are served.
 pub const CERTIFICATES: &str = "CertificatesCurrent";
 
+/// Of [`PROGRAMMED`], when a replica has said no.
+const REFUSED: &str = "Refused";
+
 /// One condition's verdict.
 struct Verdict {
     kind: &'static str,
@@ -94,7 +97,9 @@ pub fn report(
     let hash = wanted.as_ref().map(|wanted| wanted.hash.as_str());
     let pools = health::pools(findings, &before.pools, &replicas);
     let listeners = health::listeners(resource, findings, &before.listeners, &pools, &replicas);
-    let verdicts = [accepted(findings), resolved(findings.references), programmed(&replicas, hash), ready(&replicas)];
+    let refused = hash.and_then(|hash| refused_before(resource, hash));
+    let verdicts =
+        [accepted(findings), resolved(findings.references), programmed(&replicas, hash, refused), ready(&replicas)];
     let verdicts: Vec<Verdict> = verdicts.into_iter().chain(certificates::current(&listeners, now)).collect();
     let events = verdicts.iter().filter_map(|verdict| event(verdict, &before.conditions)).collect();
     let mut conditions: Vec<Condition> = verdicts
@@ -143,8 +148,23 @@ fn resolved(references: Option<&References>) -> Verdict {
     }
 }
 
-fn programmed(replicas: &[&Replica], wanted: Option<&str>) -> Verdict {
+/// Why a replica has refused this configuration, as the status remembers: replicas come and go, and none
+/// may be there to say it again. It is told until one has proven it, or something else is wanted.
+#[must_use]
+pub fn refused_before<'a>(resource: &'a LoadBalancer, wanted: &str) -> Option<&'a str> {
+    let before = resource.status.as_ref()?;
+    let same = before.configuration.as_ref()?.hash == wanted;
+    let told = before.conditions.iter().find(|condition| condition.type_ == PROGRAMMED)?;
+    (same && told.reason == REFUSED).then_some(told.message.as_str())
+}
+
+fn programmed(replicas: &[&Replica], wanted: Option<&str>, refused_before: Option<&str>) -> Verdict {
     let serving: Vec<_> = replicas.iter().filter(|replica| replica.ready || replica.answer().is_some()).collect();
+    if let Some(message) = refused_before
+        && !replicas.iter().any(|replica| replica.proven() == wanted || refusal(replica, wanted).is_some())
+    {
+        return Verdict::bad(PROGRAMMED, REFUSED, message.to_owned());
+    }
     if replicas.is_empty() {
         return Verdict::bad(PROGRAMMED, "Pending", "there are no replicas".to_owned());
     }
@@ -156,7 +176,7 @@ fn programmed(replicas: &[&Replica], wanted: Option<&str>) -> Verdict {
             "HAProxy in pod {} does not take the configuration and runs the one before: {message}",
             replica.pod
         );
-        return Verdict::bad(PROGRAMMED, "Refused", message);
+        return Verdict::bad(PROGRAMMED, REFUSED, message);
     }
     if let Some((replica, error)) = behind.iter().find_map(|replica| match &replica.report {
         Some(Err(error)) => Some((replica, error)),

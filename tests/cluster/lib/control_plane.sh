@@ -49,6 +49,12 @@ api_server_ready() {
 }
 
 control_plane_up() {
+    control_plane_api_up
+    control_plane_controllers_up
+}
+
+# etcd and the API server.
+control_plane_api_up() {
     local folder=$CLUSTER_STATE/certificates flags programs etcd
     programs=$(binaries_folder kubernetes)
     etcd=$(binaries_folder etcd)/etcd
@@ -72,7 +78,11 @@ control_plane_up() {
     wait_until 60 "the API server is not ready; see $LOGS/kube-apiserver.log and etcd.log" \
         api_server_ready "$folder" "$HOST_ADDRESS:$API_PORT"
     say "the API server answers"
+}
 
+control_plane_controllers_up() {
+    local folder=$CLUSTER_STATE/certificates programs
+    programs=$(binaries_folder kubernetes)
     # A node that falls silent counts as lost after 12 s; the kubelets renew their leases every 2 s (node.sh).
     process_ensure kube-controller-manager "$programs/kube-controller-manager" \
         --kubeconfig="$folder/controller-manager.kubeconfig" \
@@ -88,6 +98,13 @@ control_plane_up() {
         --authentication-kubeconfig="$folder/scheduler.kubeconfig" \
         --authorization-kubeconfig="$folder/scheduler.kubeconfig" \
         --bind-address=127.0.0.1 --leader-elect=false --profiling=false
+}
+
+# All but etcd, as when the machine that they run on is lost.
+control_plane_stop() {
+    local name
+    for name in kube-scheduler kube-controller-manager kube-apiserver; do process_stop "$name" KILL; done
+    say "the control plane is away"
 }
 
 control_plane_down() {

@@ -109,6 +109,22 @@ node_wait_ready() {
     say "$1 is Ready"
 }
 
+# Waits until every kubelet that runs has renewed its lease since the API server is back.
+nodes_renewed() {
+    local name since
+    since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    for name in $(nodes_list); do
+        process_id "$name" >/dev/null || continue
+        wait_until 60 "$name does not renew its lease; see $CLUSTER_STATE/nodes/$name/log" node_renewed "$name" "$since"
+    done
+}
+
+node_renewed() {
+    local renewed
+    renewed=$(kubectl get lease -n kube-node-lease "$1" -o 'jsonpath={.spec.renewTime}' 2>/dev/null) || return 1
+    [[ $renewed > $2 ]]
+}
+
 node_exec() {
     local name=$1 process
     shift

@@ -55,17 +55,28 @@ struct Refusal {
     code: u16,
     reason: &'static str,
     message: String,
+    /// Reasons of single causes.
+    causes: Vec<&'static str>,
 }
 
 fn refusal<T>(code: u16, reason: &'static str, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { code, reason, message: message.into() })
+    Err(Refusal { code, reason, message: message.into(), causes: vec![] })
 }
 
 impl Refusal {
+    /// Nothing can be made where all is being deleted.
+    fn terminating((_, plural, namespace, name): &store::Id) -> Self {
+        let message = format!(
+            "{plural} {name:?} is forbidden: unable to create new content in namespace {namespace} because it is being terminated"
+        );
+        Self { code: 403, reason: "Forbidden", message, causes: vec!["NamespaceTerminating"] }
+    }
+
     fn body(&self) -> Value {
         json!({
             "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
             "code": self.code, "reason": self.reason, "message": self.message,
+            "details": { "causes": self.causes.iter().map(|reason| json!({ "reason": reason })).collect::<Vec<_>>() },
         })
     }
 }
@@ -113,6 +124,11 @@ impl ApiServer {
     /// Changes what is stored as every later write stores it, such as to add defaults.
     pub(crate) fn normalise(&self, with: impl Fn(&mut Value) + Send + 'static) {
         self.store().normalise = Some(Box::new(with));
+    }
+
+    /// Lets a namespace be one that is being deleted.
+    pub(crate) fn terminate(&self, namespace: &str) {
+        self.store().terminating.insert(namespace.to_owned());
     }
 
     /// Ends every watch; they may be begun again where they ended.
@@ -172,7 +188,7 @@ impl ApiServer {
             None => Ok(self.perform(&request)),
             Some(What::Fail(code)) => {
                 let message = "a fault that the test asked for".to_owned();
-                Ok(whole(code, &Refusal { code, reason: "Fault", message }.body()))
+                Ok(whole(code, &Refusal { code, reason: "Fault", message, causes: vec![] }.body()))
             }
             Some(What::Delay(time)) => {
                 tokio::time::sleep(time).await;

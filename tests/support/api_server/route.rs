@@ -111,6 +111,7 @@ fn read_body(body: &[u8]) -> Result<Value, Refusal> {
         code: 400,
         reason: "BadRequest",
         message: error.to_string(),
+        causes: vec![],
     })
 }
 

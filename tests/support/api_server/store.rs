@@ -1,6 +1,6 @@
 //! What is stored, its versions and its history, and how a change becomes one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -30,6 +30,8 @@ pub(super) struct Store {
     /// Grows when all watches are to end.
     pub(super) cuts: u64,
     pub(super) held: bool,
+    /// Namespaces that are being deleted: nothing can be made in them.
+    pub(super) terminating: BTreeSet<String>,
     #[allow(clippy::type_complexity, reason = "it is used once")]
     pub(super) normalise: Option<Box<dyn Fn(&mut Value) + Send>>,
 }
@@ -49,6 +51,10 @@ impl Store {
 
     /// Stores a new object.
     pub(super) fn insert(&mut self, id: Id, mut object: Value) -> Result<Value, Refusal> {
+        if self.terminating.contains(&id.2) {
+            return Err(Refusal::terminating(&id));
+        }
+        named(&id.3)?;
         self.uids += 1;
         object["metadata"]["uid"] = json!(format!("uid-{}", self.uids));
         object["metadata"]["creationTimestamp"] = json!(Timestamp::now().to_string());
@@ -61,6 +67,21 @@ impl Store {
             self.collect(owner);
         }
         Ok(made)
+    }
+
+    /// What there was at a version; none if that is forgotten.
+    pub(super) fn at(&self, version: u64) -> Option<BTreeMap<Id, Value>> {
+        if version < self.oldest {
+            return None;
+        }
+        let mut objects = self.objects.clone();
+        for moved in self.history.iter().rev().take_while(|moved| moved.version > version) {
+            match &moved.before {
+                Some(before) => objects.insert(moved.id.clone(), before.clone()),
+                None => objects.remove(&moved.id),
+            };
+        }
+        Some(objects)
     }
 
     /// Stores what became of an object; `status` says that only its status may change.
@@ -192,6 +213,18 @@ fn spec_of(object: &Value) -> Value {
         set(&mut spec, name, Value::Null);
     }
     spec
+}
+
+/// As of most kinds, a name is that of a DNS subdomain.
+fn named(name: &str) -> Result<(), Refusal> {
+    let fit = |label: &str| {
+        let inner = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        inner && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if name.len() <= 253 && name.split('.').all(fit) {
+        return Ok(());
+    }
+    refusal(422, "Invalid", format!("metadata.name: Invalid value: {name:?}: a lowercase RFC 1123 subdomain"))
 }
 
 fn finalizers(object: &Value) -> Vec<Value> {

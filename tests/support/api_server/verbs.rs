@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Refusal, Request, Verb, apply, patch, refusal, selector,
-    store::{Store, absent, id, set},
+    store::{Id, Store, absent, id, set},
 };
 
 type Answer = Result<(u16, Value), Refusal>;
@@ -13,7 +13,7 @@ impl Store {
     pub(super) fn perform(&mut self, request: &Request) -> Answer {
         match request.verb {
             Verb::Get => self.get(request),
-            Verb::List => Ok((200, self.list(request))),
+            Verb::List => self.list(request),
             Verb::Create => self.create(request),
             Verb::Update => self.update(request),
             Verb::Apply => self.apply(request),
@@ -31,17 +31,39 @@ impl Store {
         }
     }
 
-    fn list(&self, request: &Request) -> Value {
-        let items: Vec<Value> = self
-            .objects
+    /// A page, of what there was when the first one was asked for.
+    fn list(&self, request: &Request) -> Answer {
+        let asked = |name: &str| request.query.get(name).filter(|value| !value.is_empty());
+        let (version, after) = match asked("continue") {
+            None => (self.version, None),
+            Some(_) if asked("resourceVersion").is_some() => {
+                return refusal(400, "BadRequest", "specifying resource version is not allowed when using continue");
+            }
+            Some(token) => {
+                let (version, after): (u64, Id) =
+                    serde_json::from_str(token).or_else(|_| refusal(400, "BadRequest", "continue key is not valid"))?;
+                (version, Some(after))
+            }
+        };
+        let Some(objects) = self.at(version) else {
+            return refusal(410, "Expired", "The provided continue parameter is too old");
+        };
+        let found: Vec<_> = objects
             .iter()
+            .filter(|(id, _)| after.as_ref().is_none_or(|after| *id > after))
             .filter(|((group, plural, namespace, _), _)| within(request, group, plural, namespace))
             .filter(|(_, object)| selected(request, object))
-            .map(|(_, object)| shown(object, request))
             .collect();
+        let limit = asked("limit").and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
+        let page = &found[..limit.unwrap_or(found.len()).min(found.len())];
+        let mut metadata = json!({"resourceVersion": version.to_string()});
+        if let Some((last, _)) = page.last().filter(|_| page.len() < found.len()) {
+            metadata["continue"] = json!(json!([version, last]).to_string());
+            metadata["remainingItemCount"] = json!(found.len() - page.len());
+        }
+        let items: Vec<Value> = page.iter().map(|(_, object)| item(object, request)).collect();
         let kind = if request.metadata_only { "PartialObjectMetadataList" } else { "List" };
-        let metadata = json!({"resourceVersion": self.version.to_string()});
-        json!({"apiVersion": request.api_version(), "kind": kind, "metadata": metadata, "items": items})
+        Ok((200, json!({"apiVersion": request.api_version(), "kind": kind, "metadata": metadata, "items": items})))
     }
 
     fn create(&mut self, request: &Request) -> Answer {
@@ -66,6 +88,10 @@ impl Store {
     fn update(&mut self, request: &Request) -> Answer {
         let id = id(request);
         let Some(before) = self.objects.get(&id).cloned() else { return absent(&id) };
+        let custom = request.group.contains('.') && !request.group.ends_with(".k8s.io");
+        if (custom || request.plural == "leases") && !request.body["metadata"]["resourceVersion"].is_string() {
+            return refusal(422, "Invalid", "metadata.resourceVersion: Invalid value: must be specified for an update");
+        }
         self.store_update(request, before, request.body.clone())
     }
 
@@ -101,6 +127,13 @@ impl Store {
         let name = request.body["metadata"]["name"].as_str().unwrap_or(&request.name);
         if name != request.name || request.body["metadata"]["managedFields"].is_array() {
             return refusal(400, "BadRequest", "the object's name must be that of the path, without managedFields");
+        }
+        if request.body["apiVersion"] != request.api_version() || !request.body["kind"].is_string() {
+            return refusal(
+                400,
+                "BadRequest",
+                "the object's apiVersion must be that of the path, and its kind be told",
+            );
         }
         if let Some(before) = self.objects.get(&id).cloned() {
             let object = apply::apply(&before, request)?;
@@ -140,6 +173,17 @@ pub(super) fn within(request: &Request, group: &str, plural: &str, namespace: &s
 pub(super) fn selected(request: &Request, object: &Value) -> bool {
     let selector = |name: &str| request.query.get(name).map(String::as_str).unwrap_or_default();
     selector::selects(selector("labelSelector"), selector("fieldSelector"), object)
+}
+
+/// An object in a list. Of Kubernetes' own kinds it does not say what it is; custom resources do.
+fn item(object: &Value, request: &Request) -> Value {
+    let mut item = shown(object, request);
+    let own = !request.group.contains('.') || request.group.ends_with(".k8s.io");
+    if own && !request.metadata_only {
+        set(&mut item, "kind", Value::Null);
+        set(&mut item, "apiVersion", Value::Null);
+    }
+    item
 }
 
 /// The object, or its metadata if no more is asked for.
