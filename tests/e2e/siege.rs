@@ -13,7 +13,7 @@ use fairway::api::LoadBalancer;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     absence::scale_operator,
@@ -29,7 +29,7 @@ use crate::{
 /// How long the control plane is away.
 const AWAY: Duration = Duration::from_mins(1);
 /// The operator writes at least so often in what is tried here.
-const WRITES: usize = 15;
+const WRITES: usize = 10;
 
 async fn ways(balancer: &Balancer<'_>) -> Vec<(&'static str, Target, Connections)> {
     let targets = balancer.targets(80, &Speech::Http).await;
@@ -183,9 +183,12 @@ fn the_control_plane_is_away_for_a_minute() {
         balancer.change("a listener added", &more).await;
         let address = SocketAddr::new(balancer.address().await, 81);
         wait::until("the Service's new port to be reached", POD, async || {
-            TcpStream::connect(address).await.map(drop).map_err(|error| error.to_string())
+            // What no node knows is lost in silence.
+            let connected = timeout(Duration::from_secs(1), TcpStream::connect(address)).await;
+            connected.map_err(|_| "silence".to_owned())?.map(drop).map_err(|error| error.to_string())
         })
         .await;
+        tell(&format!("nodes follow Services again after {:.1} s", back.elapsed().as_secs_f64()));
         assert_eq!(balancer.identities().await, before, "pods were replaced or restarted");
         assert_eq!(pods(&app).await, applications, "pods of the application were replaced");
         traffic.stop_unharmed("the control plane away for a minute").await;
