@@ -47,7 +47,7 @@ fn rule() -> Vec<Case> {
             two_pools,
             "/listeners/0/rules/0/pool",
             [json!("app"), json!("api")],
-            text("api.http"),
+            text("/beta? api.http"),
         )
         .refused(json!("nope"), "a rule names a pool that is not in spec.pools"),
     ]
@@ -61,7 +61,7 @@ fn matches() -> Vec<Case> {
             path(),
             "/listeners/0/rules/0/matches/0/type",
             [json!("Path"), json!("Host")],
-            any_text(&["host_only", "req.hdr(host)"]),
+            text("first.0 req.fhdr(host)"),
         )
         .refused(json!("Method"), "supported values: \"Host\""),
         change(
@@ -85,7 +85,7 @@ fn matches() -> Vec<Case> {
             path(),
             "/listeners/0/rules/0/matches/0/invert",
             [json!(false), json!(true)],
-            any_text(&["if !first.0", "unless"]),
+            text("!first.0"),
         )
         .refused(json!("yes"), "matches[0].invert"),
         change(

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     case::{listening, with},
     schema::{fields, values},
+    surroundings::Surroundings,
 };
 use crate::{
     operator::{Operator, eventually, get},
@@ -26,6 +27,15 @@ async fn every_field_of_the_status_tells_something() {
     let operator = Operator::start(&namespace).await;
     let members = json!([{ "address": "192.0.2.10", "port": 8080 }, { "address": "192.0.2.11", "port": 8080 }]);
     let spec = with(listening("HTTP"), "/pools/0/members", members);
+    // One that serves with a certificate, and one that has none and says why it is closed.
+    let secure = json!({
+        "name": "secure", "protocol": "HTTPS", "port": 443, "pool": "app", "certificates": [{ "secretName": "shop" }],
+    });
+    let closed = json!({
+        "name": "closed", "protocol": "HTTPS", "port": 444, "pool": "app", "certificates": [{ "secretName": "missing" }],
+    });
+    let spec = with(with(spec, "/listeners/1", secure), "/listeners/2", closed);
+    Surroundings::make(client.clone(), namespace.clone()).await;
     let api: Api<LoadBalancer> = Api::namespaced(client.clone(), &namespace);
     let load_balancer = LoadBalancer::new("shop", serde_json::from_value(spec).unwrap());
     api.create(&PostParams::default(), &load_balancer).await.unwrap();
