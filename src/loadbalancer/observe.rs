@@ -3,15 +3,16 @@
 mod cluster;
 mod contents;
 mod convert;
+mod reports;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
 
-pub(super) use self::cluster::Observer;
+pub(super) use self::{cluster::Observer, reports::Agent};
 use super::{
     Error, Fact, LoadBalancers,
     interests::Interest,
@@ -20,7 +21,7 @@ use super::{
     world::{CertificateSecret, Identity, Replica, ServiceWorld, World},
 };
 use crate::{
-    agent::protocol::{Configuration, agent_name},
+    agent::protocol::Configuration,
     api::LoadBalancer,
     authority::needs_renewal,
     reconcile::{Key, Owned},
@@ -108,23 +109,22 @@ impl LoadBalancers {
             .collect()
     }
 
-    /// The pods, and what their agents answer; all are asked at the same time.
+    /// The pods, and what their agents say; those that are new are asked, all at the same time.
     async fn replicas(&self, namespace: &str, name: &str) -> Vec<Replica> {
-        let agent = agent_name(namespace, name);
-        let asked = self.observer.pods(namespace, name).into_iter().map(|mut replica| {
-            let agent = &agent;
+        let load_balancer = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        let told = self.observer.pods(namespace, name).into_iter().map(|mut replica| {
+            let load_balancer = load_balancer.clone();
             async move {
                 if let Some(address) = replica.address.filter(|_| !replica.deleting) {
-                    replica.report = Some(self.ask(address, agent).await);
+                    let pod = replica.pod.clone();
+                    let there = || self.observer.has_pod(namespace, &replica.pod);
+                    let report = self.observer.reports.of(Agent { load_balancer, pod, address }, there).await;
+                    replica.report = Some(report);
                 }
                 replica
             }
         });
-        join_all(asked).await
-    }
-
-    async fn ask(&self, address: IpAddr, agent: &str) -> Result<crate::agent::protocol::Report, String> {
-        self.agents.report(address, agent).await.map_err(|error| error.to_string())
+        join_all(told).await
     }
 
     async fn last_good(&self, namespace: &str, name: &str) -> Result<Option<Configuration>, Error> {

@@ -7,14 +7,17 @@ use kube::api::DynamicObject;
 use serde_json::json;
 
 use super::object;
-use crate::{agent::protocol::Configuration, loadbalancer::names};
+use crate::{
+    agent::protocol::Configuration,
+    loadbalancer::{names, plan::configuration::Wanted},
+};
 
 /// The key that holds the sequence, in decimal.
 const SEQUENCE: &str = "sequence";
 
 /// The Secret that pods boot from.
 #[must_use]
-pub fn configuration_secret(load_balancer: &str, configuration: &Configuration) -> DynamicObject {
+pub fn configuration_secret(load_balancer: &str, configuration: &Wanted) -> DynamicObject {
     let sequence = configuration.sequence.to_string();
     let mut data: BTreeMap<&str, String> =
         configuration.files.iter().map(|(name, content)| (name.as_str(), STANDARD.encode(content))).collect();
