@@ -34,9 +34,9 @@ impl LoadBalancers {
     async fn push(&self, agent: &Agent, configuration: &Configuration) -> Result<(), Error> {
         let reports = &self.observer.reports;
         match self.agents.push(agent.address, &agent.name(), configuration).await {
-            Ok(told) => reports.learn(agent, told),
+            Ok(told) => reports.learn(agent, &told),
             // The agent keeps it in its report, from where it comes into the status.
-            Err(AgentError::Refused(told)) => reports.learn(agent, *told),
+            Err(AgentError::Refused(told)) => reports.learn(agent, &told),
             Err(error @ (AgentError::Stale { .. } | AgentError::NotRunning)) => {
                 info!(pod = agent.pod, %error, "The agent did not take the configuration.");
                 reports.look(agent).await;

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     agent::protocol::Configuration,
     api::LoadBalancer,
-    authority::needs_renewal,
+    authority::{Leaf, Renewal},
     reconcile::{Key, Owned},
 };
 
@@ -56,9 +56,9 @@ impl LoadBalancers {
         for object in owned.iter().filter(|object| !object.deleting) {
             match &*object.fact {
                 Fact::Configuration(configuration) => world.configuration = Some(configuration.clone()),
-                Fact::Identity { certificate, bundle } => {
-                    let authorities = self.authority.current();
-                    let renew = needs_renewal(certificate, bundle, &authorities, Timestamp::now());
+                Fact::Identity(leaf) => {
+                    let renew = |leaf: &Leaf| leaf.needs_renewal(&self.authority.current(), Timestamp::now());
+                    let renew = leaf.as_deref().map_or(Some(Renewal::Unreadable), renew);
                     world.identity = Some(Identity { renew: renew.map(|why| why.to_string()) });
                 }
                 Fact::Pods(pins) => world.pins = Some(pins.clone()),

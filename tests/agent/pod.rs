@@ -118,6 +118,10 @@ impl Pod {
             .env("FAIRWAY_DRAIN_DELAY_SECONDS", "0.2")
             .env("FAIRWAY_DRAIN_SECONDS", "20")
             .stdin(Stdio::null());
+        if !cfg!(test) {
+            // A bench prints rows alone.
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+        }
         command
     }
 

@@ -1,7 +1,7 @@
 //! What agents say, without asking in every turn: the latest answer of each pod's agent, kept up to date by a
 //! task for each, and a turn for its load balancer when it is another. Reads from agents.
 //!
-//! An agent that is waited on tells a change at once, and costs a connection: some 40 KiB on this side. So no
+//! An agent that is waited on tells a change at once, and costs a connection: 50 KiB and more on this side. So no
 //! more than [`WAITED_ON`] are, first come, first served; each of the others is asked every five minutes or so on
 //! a connection of the moment. What a fleet of any size needs soon comes by other ways: a push is answered with
 //! a report, and that pods come, go or change their readiness is watched.
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How many agents are waited on.
-const WAITED_ON: usize = 1024;
+const WAITED_ON: usize = 256;
 /// How long each wait is; the protocol allows a minute. A network that is lost without a word shows after it.
 const WAIT: Duration = Duration::from_secs(50);
 /// Between two waits, so that an agent that changes all the time costs no more than four turns a second.
@@ -39,7 +39,35 @@ const SOONEST: Duration = Duration::from_millis(250);
 const LATEST: Duration = Duration::from_secs(30);
 
 /// What an agent says, or why it says nothing.
-type Answer = Result<Told, String>;
+type Answer = Result<Kept, String>;
+
+/// A report while nobody looks at it: as text it takes a third of the memory.
+#[derive(Clone)]
+struct Kept {
+    text: Box<[u8]>,
+    tag: Box<str>,
+    /// Whether it tells of a configuration that runs.
+    runs: bool,
+}
+
+impl Kept {
+    fn new(told: &Told) -> Self {
+        Self {
+            text: serde_json::to_vec(&told.report).unwrap_or_default().into(),
+            tag: told.tag.as_str().into(),
+            runs: told.report.proven.is_some(),
+        }
+    }
+
+    fn report(&self) -> Result<Report, String> {
+        serde_json::from_slice(&self.text).map_err(|error| error.to_string())
+    }
+}
+
+/// An answer to be kept.
+fn kept(answer: &Result<Told, AgentError>) -> Answer {
+    answer.as_ref().map(Kept::new).map_err(ToString::to_string)
+}
 
 /// Where the agent of a pod is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,22 +119,21 @@ impl Reports {
         if let Some(entry) = self.0.lock().get(&agent.key())
             && *entry.agent == agent
         {
-            return entry.answer.as_ref().map(|told| told.report.clone()).map_err(Clone::clone);
+            return entry.answer.as_ref().map_err(Clone::clone).and_then(Kept::report);
         }
         let keeps = self.0.places.available_permits() > 0;
-        let answer = Box::pin(ask(&self.0.agents, &agent, keeps)).await.map_err(|error| error.to_string());
-        let report = answer.as_ref().map(|told| told.report.clone()).map_err(Clone::clone);
+        let answer = Box::pin(ask(&self.0.agents, &agent, keeps)).await;
         let mut known = self.0.lock();
         // Who goes is taken out of what is known of the cluster first, and forgotten here after that.
         if there() {
-            known.insert(agent.key(), self.0.entry(Arc::new(agent), answer, 0));
+            known.insert(agent.key(), self.0.entry(Arc::new(agent), kept(&answer), 0));
         }
-        report
+        answer.map(|told| told.report).map_err(|error| error.to_string())
     }
 
     /// Takes in what an agent has answered to a push, for the turn that has pushed.
-    pub(in crate::loadbalancer) fn learn(&self, agent: &Agent, told: Told) {
-        self.0.learn(agent, Ok(told), None);
+    pub(in crate::loadbalancer) fn learn(&self, agent: &Agent, told: &Told) {
+        self.0.learn(agent, Ok(Kept::new(told)), None);
     }
 
     /// Takes in that an agent could not be reached; it is asked again soon.
@@ -120,7 +147,7 @@ impl Reports {
     /// Asks an agent that did not say what it knows now.
     pub(in crate::loadbalancer) async fn look(&self, agent: &Agent) {
         let answer = ask(&self.0.agents, agent, true).await;
-        self.0.learn(agent, answer.map_err(|error| error.to_string()), None);
+        self.0.learn(agent, kept(&answer), None);
     }
 }
 
@@ -156,7 +183,7 @@ impl Agent {
 impl Entry {
     /// The tag of what the agent has said last; empty while it says nothing, or that nothing runs.
     fn tag(&self) -> &str {
-        let told = self.answer.as_ref().ok().filter(|told| told.report.proven.is_some());
+        let told = self.answer.as_ref().ok().filter(|told| told.runs);
         told.map_or("", |told| &told.tag)
     }
 }
@@ -176,7 +203,8 @@ impl Inner {
         if since.is_some_and(|since| since != entry.tag()) {
             return false;
         }
-        let changed = entry.answer != answer;
+        let said = |answer: &Answer| answer.as_ref().map(|told| told.tag.clone()).map_err(Clone::clone);
+        let changed = said(&entry.answer) != said(&answer);
         entry.answer = answer;
         changed
     }
@@ -210,10 +238,10 @@ async fn follow(inner: Weak<Inner>, agent: Arc<Agent>, mut failures: u32) {
             sleep(pause(runs, failures)).await;
             Box::pin(ask(&agents, &agent, place.is_some())).await
         };
-        let runs = answer.as_ref().is_ok_and(|told| told.report.proven.is_some());
-        failures = if runs { 0 } else { failures.saturating_add(1) };
+        let answer = kept(&answer);
+        failures = if answer.as_ref().is_ok_and(|told| told.runs) { 0 } else { failures.saturating_add(1) };
         let Some(inner) = inner.upgrade() else { return };
-        if inner.learn(&agent, answer.map_err(|error| error.to_string()), Some(&tag)) {
+        if inner.learn(&agent, answer, Some(&tag)) {
             let Key { namespace, name } = &agent.load_balancer;
             // Nobody listens only while the operator stops.
             let _ = inner.changed.unbounded_send(ObjectRef::new(name).within(namespace));
