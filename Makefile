@@ -59,4 +59,4 @@ deny: ## Licences and sources of dependencies, and what must not be among them (
 .PHONY: bench
 bench: ## Measure, next to the floor that the machine allows
 	tests/support/packages haproxy
-	$(STATIC) cargo bench --locked --target $(TARGET) --bench plan --bench change
+	$(STATIC) cargo bench --locked --target $(TARGET) --bench plan --bench change --bench members --bench class

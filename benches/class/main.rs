@@ -135,7 +135,12 @@ async fn measure() {
             after / 1000.0,
         );
     }
-    println!("\nload {}; the agents were asked {} times and pushed to {} times in all.", load(), agents.asked(), agents.pushed());
+    println!(
+        "\nload {}; the agents were asked {} times and pushed to {} times in all.",
+        load(),
+        agents.asked(),
+        agents.pushed()
+    );
 }
 
 /// Waits until nothing is written for a while; when the last write was seen, if there was any.
