@@ -62,4 +62,4 @@ bench: ## Measure, next to the floor that the machine allows
 	tests/support/packages haproxy
 	@# In memory, as in a pod.
 	TMPDIR=/dev/shm $(STATIC) cargo bench --locked --target $(TARGET) --bench plan --bench change --bench certificate \
-		--bench handwritten --bench loss
+		--bench handwritten --bench loss --bench members --bench class

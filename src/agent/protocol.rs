@@ -100,9 +100,14 @@ impl Report {
     /// Tells reports apart: the first 32 hexadecimal digits of a SHA-256 over the whole.
     #[must_use]
     pub fn tag(&self) -> String {
-        let digest = Sha256::digest(serde_json::to_vec(self).unwrap_or_default());
-        format!("{digest:x}").split_at(32).0.to_owned()
+        tag(&serde_json::to_vec(self).unwrap_or_default())
     }
+}
+
+/// [`Report::tag`] of a report as it was sent, of which some may be unknown here.
+#[must_use]
+pub fn tag(report: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(report)).split_at(32).0.to_owned()
 }
 
 /// Why a configuration is not taken: its sequence is not newer than what is known.

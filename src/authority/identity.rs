@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 use super::{
     AuthorityError, AuthoritySet,
@@ -63,21 +64,55 @@ pub enum Renewal {
     TrustChanged,
 }
 
-/// Whether a leaf certificate must be replaced. `certificate` and `bundle` are `tls.crt` and `ca.crt` of
-/// its Secret.
-#[must_use]
-pub fn needs_renewal(certificate: &[u8], bundle: &[u8], set: &AuthoritySet, now: Timestamp) -> Option<Renewal> {
-    let Some((valid_from, expires)) = times(certificate) else {
-        return Some(Renewal::Unreadable);
-    };
-    let trusted = set.bundle();
-    if !signed_by_any(certificate, trusted.as_bytes()) {
-        return Some(Renewal::UnknownAuthority);
+/// What of a leaf certificate and the authorities that its holder trusts tells when it must be replaced; some
+/// tens of bytes, since ten thousand are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    valid_from: Timestamp,
+    expires: Timestamp,
+    /// The key that signed it, as the certificate names it. Whether it truly did, the handshake shows.
+    signer: Box<[u8]>,
+    /// SHA-256 of the authorities.
+    trusts: [u8; 32],
+}
+
+impl Leaf {
+    /// Of `tls.crt` and `ca.crt` of its Secret; none when that is no certificate.
+    #[must_use]
+    pub fn read(certificate: &[u8], bundle: &[u8]) -> Option<Self> {
+        let der = CertificateDer::from_pem_slice(certificate).ok()?;
+        let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+        let (valid_from, expires) = validity(&certificate)?;
+        let signer = certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(signer) => Some(signer.key_identifier.as_ref()?.0.into()),
+            _ => None,
+        });
+        Some(Self { valid_from, expires, signer: signer.unwrap_or_default(), trusts: Sha256::digest(bundle).into() })
     }
-    if bundle != trusted.as_bytes() {
-        return Some(Renewal::TrustChanged);
+
+    /// Why it must be replaced, if it must.
+    #[must_use]
+    pub fn needs_renewal(&self, set: &AuthoritySet, now: Timestamp) -> Option<Renewal> {
+        let trusted = set.bundle();
+        if self.signer.is_empty() || !keys(trusted.as_bytes()).any(|key| key == self.signer) {
+            return Some(Renewal::UnknownAuthority);
+        }
+        if self.trusts != <[u8; 32]>::from(Sha256::digest(trusted)) {
+            return Some(Renewal::TrustChanged);
+        }
+        (now >= policy::renewal_time(self.valid_from, self.expires)).then_some(Renewal::Due)
     }
-    (now >= policy::renewal_time(valid_from, expires)).then_some(Renewal::Due)
+}
+
+/// The keys of authorities, as their certificates name them.
+fn keys(bundle: &[u8]) -> impl Iterator<Item = Box<[u8]>> {
+    CertificateDer::pem_slice_iter(bundle).flatten().filter_map(|der| {
+        let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+        certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(key) => Some(key.0.into()),
+            _ => None,
+        })
+    })
 }
 
 pub(super) fn issue(
@@ -111,19 +146,13 @@ pub(super) fn set_times(parameters: &mut CertificateParams, valid_from: Timestam
 /// `notBefore` and `notAfter` of the first certificate.
 pub(super) fn times(pem: &[u8]) -> Option<(Timestamp, Timestamp)> {
     let der = CertificateDer::from_pem_slice(pem).ok()?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    validity(&X509Certificate::from_der(&der).ok()?.1)
+}
+
+fn validity(certificate: &X509Certificate<'_>) -> Option<(Timestamp, Timestamp)> {
     let validity = certificate.validity();
     let time = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
     Some((time(validity.not_before)?, time(validity.not_after)?))
-}
-
-fn signed_by_any(certificate: &[u8], bundle: &[u8]) -> bool {
-    let Ok(leaf) = CertificateDer::from_pem_slice(certificate) else { return false };
-    let Ok((_, leaf)) = X509Certificate::from_der(&leaf) else { return false };
-    CertificateDer::pem_slice_iter(bundle).flatten().any(|authority| {
-        X509Certificate::from_der(&authority)
-            .is_ok_and(|(_, authority)| leaf.verify_signature(Some(authority.public_key())).is_ok())
-    })
 }
 
 #[cfg(test)]
@@ -132,6 +161,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    fn needs_renewal(certificate: &[u8], bundle: &[u8], set: &AuthoritySet, now: Timestamp) -> Option<Renewal> {
+        Leaf::read(certificate, bundle).expect("a certificate").needs_renewal(set, now)
+    }
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_800_000_000).expect("in range")
@@ -158,7 +191,7 @@ mod tests {
         let next = first.renewed(later).expect("made").expect("time for the next");
         assert_eq!(check(&next), Some(Renewal::TrustChanged));
         assert_eq!(check(&AuthoritySet::first(now()).expect("made")), Some(Renewal::UnknownAuthority));
-        assert_eq!(needs_renewal(b"", b"", &first, now()), Some(Renewal::Unreadable));
+        assert_eq!(Leaf::read(b"", b""), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod policy;
 mod set;
 pub mod store;
 
-pub use identity::{Identity, Renewal, needs_renewal};
+pub use identity::{Identity, Leaf, Renewal};
 pub use set::AuthoritySet;
 pub use store::{AuthorityHandle, AuthorityKeeper};
 

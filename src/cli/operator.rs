@@ -51,7 +51,7 @@ pub(super) struct Options {
     http_address: SocketAddr,
 
     /// How many load balancers are worked on at the same time.
-    #[arg(long, env = "FAIRWAY_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, env = "FAIRWAY_CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
 }
 

@@ -1,6 +1,6 @@
 //! The operator's way to an agent: HTTPS with certificates of the operator's authority on both sides.
 //! Touches the network. Connections are kept and used again, since a handshake costs more than all the
-//! rest of a push that needs no work.
+//! rest of a push that needs no work; but only so many, since each takes memory.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    agent::protocol::{AGENT_PORT, Configuration, Conflict, Refused, Report},
+    agent::protocol::{AGENT_PORT, Configuration, Conflict, Refused, Report, tag},
     authority::{AuthorityError, AuthorityHandle, AuthoritySet, Identity},
     reconcile::family::{Failure, Retry},
 };
@@ -34,6 +34,8 @@ const PUSH_PATIENCE: Duration = Duration::from_secs(75);
 const REPORT_PATIENCE: Duration = Duration::from_secs(5);
 /// A kept connection that is older is not used again, so that both sides' certificates are looked at.
 const CONNECTION_AGE: Duration = Duration::from_mins(10);
+/// To how many agents connections are kept while nothing is asked on them.
+const KEPT: usize = 1024;
 /// A report of 40,000 members is some 4 MB.
 const ANSWER_LIMIT: usize = 32 << 20;
 
@@ -63,8 +65,8 @@ pub enum AgentError {
         newest: u64,
     },
     /// HAProxy does not take the configuration.
-    #[error("HAProxy refuses the configuration: {}", .0.refused.as_ref().map_or("", |refused| &refused.message))]
-    Refused(Box<Report>),
+    #[error("HAProxy refuses the configuration: {}", .0.report.refused.as_ref().map_or("", |refused| &refused.message))]
+    Refused(Box<Told>),
     /// The agent has taken the configuration, but no HAProxy runs that could prove it yet.
     #[error("HAProxy does not run; the configuration waits for its start")]
     NotRunning,
@@ -88,7 +90,7 @@ impl AgentError {
     #[must_use]
     pub fn refused(&self) -> Option<&Refused> {
         match self {
-            Self::Refused(report) => report.refused.as_ref(),
+            Self::Refused(told) => told.report.refused.as_ref(),
             _ => None,
         }
     }
@@ -147,6 +149,15 @@ struct Connection {
     opened: Instant,
 }
 
+/// A report, and what tells it from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What the agent knows.
+    pub report: Report,
+    /// [`Report::tag`] as the agent itself makes it: it may know fields that this operator does not.
+    pub tag: String,
+}
+
 struct Answer {
     status: StatusCode,
     body: Bytes,
@@ -176,10 +187,10 @@ impl AgentClient {
         address: IpAddr,
         agent_name: &str,
         configuration: &Configuration,
-    ) -> Result<Report, AgentError> {
+    ) -> Result<Told, AgentError> {
         let body = serde_json::to_vec(configuration).unwrap_or_default();
         let target = Target { address, agent_name: agent_name.to_owned() };
-        let answer = self.call(&target, Method::PUT, "/v1/configuration", body.into(), PUSH_PATIENCE).await?;
+        let answer = self.call(&target, Method::PUT, "/v1/configuration", body.into(), (PUSH_PATIENCE, true)).await?;
         match answer.status {
             StatusCode::OK => parse(address, &answer),
             StatusCode::UNPROCESSABLE_ENTITY => Err(AgentError::Refused(Box::new(parse(address, &answer)?))),
@@ -199,12 +210,20 @@ impl AgentClient {
     ///
     /// # Errors
     /// When the agent cannot be reached.
-    pub async fn report(&self, address: IpAddr, agent_name: &str) -> Result<Report, AgentError> {
-        self.get_report(address, agent_name, "/v1/report", REPORT_PATIENCE).await
+    pub async fn report(&self, address: IpAddr, agent_name: &str) -> Result<Told, AgentError> {
+        self.get_report(address, agent_name, "/v1/report", (REPORT_PATIENCE, true)).await
     }
 
-    /// Waits until what the agent knows differs from `known`, at most for `wait` (up to a minute), and
-    /// tells what it is then.
+    /// The same, for one that is not asked again soon: no connection is kept.
+    ///
+    /// # Errors
+    /// When the agent cannot be reached.
+    pub async fn report_and_hang_up(&self, address: IpAddr, agent_name: &str) -> Result<Told, AgentError> {
+        self.get_report(address, agent_name, "/v1/report", (REPORT_PATIENCE, false)).await
+    }
+
+    /// Waits until what the agent knows differs from what has the tag `known`, at most for `wait` (up to a
+    /// minute), and tells what it is then.
     ///
     /// # Errors
     /// When the agent cannot be reached.
@@ -212,11 +231,11 @@ impl AgentClient {
         &self,
         address: IpAddr,
         agent_name: &str,
-        known: &Report,
+        known: &str,
         wait: Duration,
-    ) -> Result<Report, AgentError> {
-        let path = format!("/v1/report?known={}&wait={}", known.tag(), wait.as_secs());
-        self.get_report(address, agent_name, &path, wait + REPORT_PATIENCE).await
+    ) -> Result<Told, AgentError> {
+        let path = format!("/v1/report?known={known}&wait={}", wait.as_secs());
+        self.get_report(address, agent_name, &path, (wait + REPORT_PATIENCE, true)).await
     }
 
     async fn get_report(
@@ -224,29 +243,32 @@ impl AgentClient {
         address: IpAddr,
         agent_name: &str,
         path: &str,
-        patience: Duration,
-    ) -> Result<Report, AgentError> {
+        terms: (Duration, bool),
+    ) -> Result<Told, AgentError> {
         let target = Target { address, agent_name: agent_name.to_owned() };
-        let answer = self.call(&target, Method::GET, path, Bytes::new(), patience).await?;
+        let answer = self.call(&target, Method::GET, path, Bytes::new(), terms).await?;
         if answer.status == StatusCode::OK { parse(address, &answer) } else { Err(unexpected(address, &answer)) }
     }
 
     /// One request, on a kept connection when there is one. All requests may be sent twice, so one that
-    /// dies with a kept connection goes again on a new one.
+    /// dies with a kept connection goes again on a new one. `terms`: how long it may take, and whether the
+    /// connection is kept.
     async fn call(
         &self,
         target: &Target,
         method: Method,
         path: &str,
         body: Bytes,
-        patience: Duration,
+        (patience, keeps): (Duration, bool),
     ) -> Result<Answer, AgentError> {
         let unreachable = |cause: String| AgentError::Unreachable { address: target.address, cause };
         let trust = self.trust()?;
         let exchange = async {
             while let Some(mut connection) = self.take_kept(target, &trust) {
                 if let Ok(answer) = connection.send(target, &method, path, body.clone()).await {
-                    self.keep(target, connection);
+                    if keeps {
+                        self.keep(target, connection);
+                    }
                     return Ok(answer);
                 }
             }
@@ -254,7 +276,9 @@ impl AgentClient {
             let answer = connection.send(target, &method, path, body.clone()).await;
             // With TLS 1.3 a refused client certificate shows only at the first read.
             let answer = answer.map_err(|cause| refused_or_unreachable(target.address, &*cause))?;
-            self.keep(target, connection);
+            if keeps {
+                self.keep(target, connection);
+            }
             Ok(answer)
         };
         timeout(patience, exchange).await.unwrap_or_else(|_| Err(unreachable("it took too long".to_owned())))
@@ -297,12 +321,21 @@ impl AgentClient {
 
     fn keep(&self, target: &Target, connection: Connection) {
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.entry(target.clone()).or_default().push(connection);
+        if kept.len() <= KEPT {
+            return;
+        }
         // Pods come and go: what they leave behind is forgotten as others are kept.
         kept.retain(|_, connections| {
             connections.retain(Connection::alive);
             !connections.is_empty()
         });
-        kept.entry(target.clone()).or_default().push(connection);
+        let oldest = |(_, connections): &(&Target, &Vec<Connection>)| connections.iter().map(|one| one.opened).min();
+        if kept.len() > KEPT
+            && let Some(oldest) = kept.iter().min_by_key(oldest).map(|(target, _)| target.clone())
+        {
+            kept.remove(&oldest);
+        }
     }
 
     /// The operator's identity, made anew when it or the set of authorities is no longer right.
@@ -384,8 +417,9 @@ fn refused_or_unreachable(address: IpAddr, error: &(dyn std::error::Error + 'sta
     AgentError::Unreachable { address, cause: error.to_string() }
 }
 
-fn parse(address: IpAddr, answer: &Answer) -> Result<Report, AgentError> {
-    serde_json::from_slice(&answer.body).map_err(|_| unexpected(address, answer))
+fn parse(address: IpAddr, answer: &Answer) -> Result<Told, AgentError> {
+    let report = serde_json::from_slice(&answer.body).map_err(|_| unexpected(address, answer))?;
+    Ok(Told { report, tag: tag(&answer.body) })
 }
 
 fn unexpected(address: IpAddr, answer: &Answer) -> AgentError {

@@ -9,12 +9,12 @@ use kube::{
 use serde_json::json;
 use tracing::info;
 
-use super::{Error, LoadBalancers, names, plan::Effect};
+use super::{Error, LoadBalancers, names, observe::Agent, plan::Effect};
 use crate::{
-    agent::protocol::agent_name,
+    agent::protocol::Configuration,
     api::LoadBalancer,
     clients::agent::AgentError,
-    reconcile::{MANAGER, stamp},
+    reconcile::{Key, MANAGER, stamp},
 };
 
 impl LoadBalancers {
@@ -23,18 +23,30 @@ impl LoadBalancers {
         match effect {
             Effect::IssueIdentity { .. } => self.issue_identity(resource).await,
             Effect::Push { pod, address, configuration, .. } => {
-                let name = agent_name(&resource.namespace().unwrap_or_default(), &resource.name_any());
-                match self.agents.push(*address, &name, configuration).await {
-                    Ok(_) => Ok(()),
-                    // The agent keeps it in its report, from where it comes into the status.
-                    Err(AgentError::Refused(_) | AgentError::Stale { .. } | AgentError::NotRunning) => {
-                        info!(pod, "The agent did not take the configuration.");
-                        Ok(())
-                    }
-                    Err(source) => Err(Error::Agent { pod: pod.clone(), source }),
-                }
+                let load_balancer = Key::of(resource);
+                let agent = Agent { load_balancer, pod: pod.clone(), address: *address };
+                self.push(&agent, configuration).await
             }
         }
+    }
+
+    /// Hands a configuration to an agent, and takes in what it says.
+    async fn push(&self, agent: &Agent, configuration: &Configuration) -> Result<(), Error> {
+        let reports = &self.observer.reports;
+        match self.agents.push(agent.address, &agent.name(), configuration).await {
+            Ok(told) => reports.learn(agent, &told),
+            // The agent keeps it in its report, from where it comes into the status.
+            Err(AgentError::Refused(told)) => reports.learn(agent, &told),
+            Err(error @ (AgentError::Stale { .. } | AgentError::NotRunning)) => {
+                info!(pod = agent.pod, %error, "The agent did not take the configuration.");
+                reports.look(agent).await;
+            }
+            Err(source) => {
+                reports.lose(agent, &source);
+                return Err(Error::Agent { pod: agent.pod.clone(), source });
+            }
+        }
+        Ok(())
     }
 
     /// Issues the agents' certificate and keeps it in its Secret, which pods mount.

@@ -5,20 +5,18 @@ use kube::{ResourceExt, api::DynamicObject};
 use serde::de::DeserializeOwned;
 
 use super::{names, world::Pins};
-use crate::api::{Address, AddressKind, ConfigurationStatus};
+use crate::{
+    api::{Address, AddressKind, ConfigurationStatus},
+    authority::Leaf,
+};
 
 /// What is remembered of an owned object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
     /// What a configuration Secret says that it holds.
     Configuration(ConfigurationStatus),
-    /// The public half of an agents' certificate: `tls.crt` and `ca.crt`.
-    Identity {
-        /// PEM.
-        certificate: Vec<u8>,
-        /// PEM.
-        bundle: Vec<u8>,
-    },
+    /// The agents' certificate; none where it can't be read.
+    Identity(Option<Box<Leaf>>),
     /// What a Deployment's pods were made from.
     Pods(Pins),
     /// Where a Service is reached.
@@ -47,8 +45,8 @@ fn configuration(object: &DynamicObject) -> Option<Fact> {
 
 fn identity(object: &DynamicObject) -> Option<Fact> {
     let data = typed::<Secret>(object)?.data?;
-    let part = |name: &str| data.get(name).map(|part| part.0.clone());
-    Some(Fact::Identity { certificate: part("tls.crt")?, bundle: part("ca.crt")? })
+    let part = |name: &str| data.get(name).map(|part| part.0.as_slice());
+    Some(Fact::Identity(Leaf::read(part("tls.crt")?, part("ca.crt")?).map(Box::new)))
 }
 
 fn pins(object: &DynamicObject) -> Option<Pins> {

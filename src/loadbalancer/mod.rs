@@ -59,8 +59,8 @@ impl LoadBalancers {
         installation: Installation,
         metrics: &Metrics,
     ) -> (Self, Vec<Trigger<LoadBalancer>>) {
-        let (observer, triggers) = Observer::new(&client, scope, installation, metrics);
         let agents = AgentClient::new(authority.clone());
+        let (observer, triggers) = Observer::new(&client, agents.clone(), scope, installation, metrics);
         (Self { client, agents, authority, observer }, triggers)
     }
 }

@@ -3,16 +3,17 @@
 mod cluster;
 mod contents;
 mod convert;
+mod reports;
 mod selections;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
 
-pub(super) use self::cluster::Observer;
+pub(super) use self::{cluster::Observer, reports::Agent};
 use super::{
     Error, Fact, LoadBalancers,
     interests::Interest,
@@ -21,9 +22,9 @@ use super::{
     world::{CertificateSecret, Identity, Replica, SelectedPod, ServiceWorld, World},
 };
 use crate::{
-    agent::protocol::{Configuration, agent_name},
+    agent::protocol::Configuration,
     api::LoadBalancer,
-    authority::needs_renewal,
+    authority::{Leaf, Renewal},
     reconcile::{Key, Owned},
 };
 
@@ -57,9 +58,9 @@ impl LoadBalancers {
         for object in owned.iter().filter(|object| !object.deleting) {
             match &*object.fact {
                 Fact::Configuration(configuration) => world.configuration = Some(configuration.clone()),
-                Fact::Identity { certificate, bundle } => {
-                    let authorities = self.authority.current();
-                    let renew = needs_renewal(certificate, bundle, &authorities, Timestamp::now());
+                Fact::Identity(leaf) => {
+                    let renew = |leaf: &Leaf| leaf.needs_renewal(&self.authority.current(), Timestamp::now());
+                    let renew = leaf.as_deref().map_or(Some(Renewal::Unreadable), renew);
                     world.identity = Some(Identity { renew: renew.map(|why| why.to_string()) });
                 }
                 Fact::Pods(pins) => world.pins = Some(pins.clone()),
@@ -119,23 +120,22 @@ impl LoadBalancers {
         selectors(resource).filter_map(known).collect()
     }
 
-    /// The pods, and what their agents answer; all are asked at the same time.
+    /// The pods, and what their agents say; those that are new are asked, all at the same time.
     async fn replicas(&self, namespace: &str, name: &str) -> Vec<Replica> {
-        let agent = agent_name(namespace, name);
-        let asked = self.observer.pods(namespace, name).into_iter().map(|mut replica| {
-            let agent = &agent;
+        let load_balancer = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        let told = self.observer.pods(namespace, name).into_iter().map(|mut replica| {
+            let load_balancer = load_balancer.clone();
             async move {
                 if let Some(address) = replica.address.filter(|_| !replica.deleting) {
-                    replica.report = Some(self.ask(address, agent).await);
+                    let pod = replica.pod.clone();
+                    let there = || self.observer.has_pod(namespace, &replica.pod);
+                    let report = self.observer.reports.of(Agent { load_balancer, pod, address }, there).await;
+                    replica.report = Some(report);
                 }
                 replica
             }
         });
-        join_all(asked).await
-    }
-
-    async fn ask(&self, address: IpAddr, agent: &str) -> Result<crate::agent::protocol::Report, String> {
-        self.agents.report(address, agent).await.map_err(|error| error.to_string())
+        join_all(told).await
     }
 
     async fn last_good(&self, namespace: &str, name: &str) -> Result<Option<Configuration>, Error> {

@@ -51,7 +51,7 @@ impl Settings {
     pub fn new(scope: Scope, instance: impl Into<String>) -> Self {
         Self {
             scope,
-            concurrency: 16,
+            concurrency: 64,
             controller: super::MANAGER.to_owned(),
             instance: instance.into(),
             backoff: Backoff::default(),

@@ -97,11 +97,12 @@ pub struct Plan<E, S> {
     /// What stays as it is though no object of it is planned.
     pub retained: Retained,
     /// What to do beyond objects. They do not wait for each other: some are performed at a time, and
-    /// that one fails keeps none of the others from being performed. What they change is observed in a
-    /// later turn, which `again` or a trigger has to bring about.
+    /// that one fails keeps none of the others from being performed. When all have succeeded, the turn
+    /// observes and plans once more, before it writes the status; an effect that is planned again just as
+    /// it was performed waits for another turn, which `again` or a trigger has to bring about.
     pub effects: Vec<E>,
     /// What to tell the user, told also if execution fails. One that is planned in every turn is told
-    /// once. (The engine itself tells of each effect that was performed, and of errors.)
+    /// once. (The engine itself tells of each effect that was performed and is not routine, and of errors.)
     pub events: Vec<Event>,
     /// Computed from what was observed, never from what is about to be done. The engine adds the
     /// condition `Reconciled` and the observed generation, and gives conditions whose status is what it
@@ -152,11 +153,15 @@ pub struct Event {
 }
 
 /// An act beyond Kubernetes objects.
-pub trait Effect: Debug + Send + Sync {
+pub trait Effect: Debug + PartialEq + Send + Sync {
     /// What is done, as a label value: `UpperCamelCase`, such as `Push`.
     fn name(&self) -> &'static str;
     /// Why it is done, in words for condition, event and log; no secret.
     fn why(&self) -> String;
+    /// Whether it is what always follows a change, so that users need not be told.
+    fn routine(&self) -> bool {
+        false
+    }
 }
 
 /// What every status has.

@@ -2,7 +2,7 @@
 //! them, and the family's fact. Nothing here does I/O; watches and the answers to writes fill it.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -20,12 +20,12 @@ use crate::telemetry::{Metrics, metrics::OfKind};
 /// What is remembered of one object.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<Fact> {
-    pub(crate) uid: String,
+    pub(crate) uid: Box<str>,
     pub(crate) version: u64,
-    /// Who controls it, if anybody.
-    pub(crate) controller: Option<Controller>,
-    /// The resource it belongs to by its label.
-    pub(crate) instance: String,
+    /// Who controls it, if anybody; all that one controls share it.
+    pub(crate) controller: Option<Arc<Controller>>,
+    /// The resource it belongs to by its label; empty where a controller decides.
+    pub(crate) instance: Box<str>,
     pub(crate) deleting: bool,
     /// Whether it is never pruned.
     pub(crate) keep: bool,
@@ -60,8 +60,8 @@ pub(crate) struct Inventory<F: Family> {
 
 struct Known<Fact> {
     entries: HashMap<Place, Entry<Fact>>,
-    /// Places by the resource that they belong to, as [`indexed`].
-    owners: HashMap<Key, BTreeSet<Place>>,
+    /// Places by the resource that they belong to, as [`indexed`], in their order. They are few.
+    owners: HashMap<Key, Vec<Place>>,
 }
 
 impl<F: Family> Inventory<F> {
@@ -148,11 +148,12 @@ impl<F: Family> Inventory<F> {
             }
             settled = settled.or(before.settled);
         }
+        let controller = identity::controller(&object.metadata).map(|controller| known.shared(&place.1, controller));
         let entry = Entry {
-            uid: object.metadata.uid.clone().unwrap_or_default(),
+            uid: object.metadata.uid.as_deref().unwrap_or_default().into(),
             version: version(object),
-            controller: identity::controller(&object.metadata),
-            instance: identity::instance(&object.metadata).to_owned(),
+            instance: if controller.is_none() { identity::instance(&object.metadata).into() } else { Box::default() },
+            controller,
             deleting: object.metadata.deletion_timestamp.is_some(),
             keep: identity::label(&object.metadata, KEEP) == "true",
             live,
@@ -161,7 +162,11 @@ impl<F: Family> Inventory<F> {
         };
         let owner = Key { namespace: place.1.namespace.clone(), name: entry.owner().to_owned() };
         let before = self.drop_place(&mut known, &place);
-        known.owners.entry(indexed(&owner)).or_default().insert(place.clone());
+        let places = known.owners.entry(indexed(&owner)).or_default();
+        if let Err(position) = places.binary_search(&place) {
+            places.reserve_exact(1);
+            places.insert(position, place.clone());
+        }
         known.entries.insert(place, entry);
         self.counts[kind].inc();
         let moved = before.filter(|before| *before != owner);
@@ -182,7 +187,7 @@ impl<F: Family> Inventory<F> {
         let owner = Key { namespace: place.1.namespace.clone(), name: entry.owner().to_owned() };
         let index = indexed(&owner);
         if let Some(places) = known.owners.get_mut(&index) {
-            places.remove(place);
+            places.retain(|one| one != place);
             if places.is_empty() {
                 known.owners.remove(&index);
             }
@@ -196,6 +201,17 @@ impl<F: Family> Inventory<F> {
 
     fn write(&self) -> RwLockWriteGuard<'_, Known<F::Fact>> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<Fact> Known<Fact> {
+    /// `controller` as another object in the namespace of `near` already names it, so that it is kept once.
+    fn shared(&self, near: &Key, controller: Controller) -> Arc<Controller> {
+        let owner = Key { namespace: near.namespace.clone(), name: controller.name.clone() };
+        let places = self.owners.get(&indexed(&owner)).into_iter().flatten();
+        let known = places.filter_map(|place| self.entries.get(place)?.controller.as_ref());
+        let same = known.into_iter().find(|known| ***known == controller).map(Arc::clone);
+        same.unwrap_or_else(|| Arc::new(controller))
     }
 }
 

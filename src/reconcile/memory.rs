@@ -75,10 +75,14 @@ impl Memories {
         memory.failures
     }
 
-    /// Notes a turn that succeeded.
+    /// Notes a turn that succeeded; what is of no use any more is forgotten.
     pub(crate) fn succeeded(&self, uid: &str) {
         if let Some(memory) = self.lock().get_mut(uid) {
             memory.failures = 0;
+            memory.told.retain(|_, last| last.elapsed() < SILENCE);
+            memory.mends.retain(|_, mend| mend.last.elapsed() < PEACE);
+            memory.told.shrink_to_fit();
+            memory.mends.shrink_to_fit();
         }
     }
 

@@ -105,7 +105,7 @@ async fn apply<F: Family>(
 fn of_entry<F: Family>(resource: &F::Resource, entry: &Entry<F::Fact>) -> Standing {
     // The watch finds only what has our labels.
     let marks =
-        Marks { controller: entry.controller.as_ref(), manager: MANAGER, family: F::NAME, instance: &entry.instance };
+        Marks { controller: entry.controller.as_deref(), manager: MANAGER, family: F::NAME, instance: &entry.instance };
     identity::standing::<F>(resource, marks)
 }
 
@@ -163,7 +163,7 @@ async fn delete<F: Family>(context: &Context<F>, place: &Place, entry: &Entry<F:
     let (kind, Key { namespace, name }) = place;
     let kind = &context.inventory.kinds[*kind];
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, kind);
-    let seen = Preconditions { uid: Some(entry.uid.clone()), resource_version: Some(entry.version.to_string()) };
+    let seen = Preconditions { uid: Some(entry.uid.to_string()), resource_version: Some(entry.version.to_string()) };
     let parameters = DeleteParams::background().preconditions(seen);
     let act = format!("delete {} {name}", kind.kind);
     match context.write(&kind.kind, "delete", &act, api.delete(name, &parameters)).await {

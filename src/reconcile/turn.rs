@@ -35,6 +35,8 @@ use crate::telemetry::metrics::{OfEffect, OfTurn};
 const STALE_WAIT: Duration = Duration::from_secs(2);
 /// How many effects of one resource are performed at a time.
 const EFFECTS_AT_A_TIME: usize = 8;
+/// How often a turn observes what its effects have changed, before it leaves the rest to another turn.
+const ROUNDS: usize = 3;
 
 /// What a turn came to.
 struct Outcome {
@@ -43,10 +45,20 @@ struct Outcome {
     action: Action,
 }
 
-/// What execution came to: as much of the plan as its report needs, and the first error.
-struct Attempt<S> {
-    planned: Option<(S, Finalizer, Duration)>,
+/// What a round came to: as much of the plan as its report needs, and the first error.
+struct Round<S> {
+    planned: Option<Planned<S>>,
     result: Result<(), Error>,
+    /// Whether effects were performed, so that what was observed is no longer all there is to see.
+    acted: bool,
+}
+
+/// What of a plan its report needs.
+struct Planned<S> {
+    status: S,
+    events: Vec<Event>,
+    finalizer: Finalizer,
+    again: Duration,
 }
 
 /// Takes a turn, counts it and traces it.
@@ -116,19 +128,30 @@ async fn judge<F: Family>(context: &Context<F>, guard: &Guard<F::Resource>) -> O
     }
 }
 
-/// A turn of a resource that can be read: when to look again, and the first error.
+/// A turn of a resource that can be read: when to look again, and the first error. What effects have
+/// changed is observed in the same turn, so that the status is written once, when it is known what came of
+/// them.
 async fn turn<F: Family>(
     context: &Context<F>,
     guard: &Guard<F::Resource>,
     resource: &F::Resource,
 ) -> (Duration, Result<(), Error>) {
-    let caught = AssertUnwindSafe(attempt(context, resource)).catch_unwind().await;
-    let Attempt { planned, mut result } =
-        caught.unwrap_or_else(|panic| Attempt { planned: None, result: Err(Error::Panicked(told(&*panic))) });
-    let (planned, finalizer, again) = match planned {
-        Some((status, finalizer, again)) => (Some(status), finalizer, again),
-        None => (None, Finalizer::Held, context.settings.backoff.safety),
+    let mut performed = vec![];
+    let mut round = caught_round(context, resource, &mut performed).await;
+    for _ in 1..ROUNDS {
+        if !round.acted || round.result.is_err() {
+            break;
+        }
+        round = caught_round(context, resource, &mut performed).await;
+    }
+    let Round { planned, mut result, .. } = round;
+    let (planned, events, finalizer, again) = match planned {
+        Some(Planned { status, events, finalizer, again }) => (Some(status), events, finalizer, again),
+        None => (None, vec![], Finalizer::Held, context.settings.backoff.safety),
     };
+    for event in &events {
+        context.tell(resource, event).await;
+    }
     let known = F::status(resource);
     let status = status::compose(planned, known, result.as_ref().copied(), resource.meta().generation, context.now());
     let from = serde_json::to_value(known).unwrap_or_default();
@@ -140,29 +163,46 @@ async fn turn<F: Family>(
     (again, result)
 }
 
-async fn attempt<F: Family>(context: &Context<F>, resource: &F::Resource) -> Attempt<F::Status> {
+async fn caught_round<F: Family>(
+    context: &Context<F>,
+    resource: &F::Resource,
+    performed: &mut Vec<F::Effect>,
+) -> Round<F::Status> {
+    let caught = AssertUnwindSafe(round(context, resource, performed)).catch_unwind().await;
+    caught.unwrap_or_else(|panic| Round { planned: None, result: Err(Error::Panicked(told(&*panic))), acted: false })
+}
+
+/// Observes, plans and executes. What was `performed` in this turn already is not performed again.
+async fn round<F: Family>(
+    context: &Context<F>,
+    resource: &F::Resource,
+    performed: &mut Vec<F::Effect>,
+) -> Round<F::Status> {
     let (key, uid) = identify(resource);
     let owned = context.inventory.facts(&key, &uid);
     let reading = within("observe", context.family.observe(resource, &owned)).instrument(info_span!("observe"));
+    let failed = |error| Round { planned: None, result: Err(error), acted: false };
     let world = match reading.await {
         Ok(Ok(world)) => world,
-        Ok(Err(error)) => return Attempt { planned: None, result: Err(Error::Observe(Box::new(error))) },
-        Err(late) => return Attempt { planned: None, result: Err(late) },
+        Ok(Err(error)) => return failed(Error::Observe(Box::new(error))),
+        Err(late) => return failed(late),
     };
     let plan = info_span!("plan").in_scope(|| F::plan(resource, &world, context.now()));
-    let Plan { finalizer, objects, retained, effects, events, status, again } = plan;
+    let Plan { finalizer, objects, retained, mut effects, events, status, again } = plan;
+    effects.retain(|effect| !performed.contains(effect));
     let executing = async {
-        if finalizer == Finalizer::Held && resource.meta().deletion_timestamp.is_none() {
+        // In a later round of the turn it is held already.
+        let first = performed.is_empty();
+        if first && finalizer == Finalizer::Held && resource.meta().deletion_timestamp.is_none() {
             set_finalizer(context, resource, finalizer).await?;
         }
         objects::execute(context, resource, objects, &owned, &retained).await?;
         perform(context, resource, &effects).await
     };
     let result = executing.instrument(info_span!("execute")).await;
-    for event in &events {
-        context.tell(resource, event).await;
-    }
-    Attempt { planned: Some((status, finalizer, again)), result }
+    let acted = !effects.is_empty();
+    performed.append(&mut effects);
+    Round { planned: Some(Planned { status, events, finalizer, again }), result, acted }
 }
 
 /// Performs effects, some at a time; that one fails keeps none of the others from being performed.
@@ -187,7 +227,9 @@ async fn perform_one<F: Family>(context: &Context<F>, resource: &F::Resource, ef
     context.metrics.effects.get_or_create(&labels).inc();
     if result.is_ok() {
         info!(effect = name, why, "Performed an effect.");
-        context.tell(resource, &Event { reason: name, warning: false, note: why }).await;
+        if !effect.routine() {
+            context.tell(resource, &Event { reason: name, warning: false, note: why }).await;
+        }
     }
     result
 }

@@ -18,6 +18,10 @@ use tracing::warn;
 use super::REQUEST_LIMIT;
 use crate::telemetry::{Metrics, metrics::OfWatch};
 
+/// How many objects are listed at a time: while a page is read it takes many times the memory of what is kept of
+/// it, and an allocator does not give all of that back.
+const PAGE: u32 = 100;
+
 /// Where an object is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -111,6 +115,7 @@ where
     let name = name.to_owned();
     let failures = metrics.watch_failures.get_or_create_owned(&OfWatch { watch: name.clone() });
     let mut listed = HashSet::new();
+    let config = config.page_size(PAGE);
     watcher(api, config).default_backoff().filter_map(move |event| {
         let change = match event {
             Ok(Event::Init) => {

@@ -187,18 +187,18 @@ impl Pod {
         &self,
         configuration: &Configuration,
     ) -> Result<Report, fairway::clients::agent::AgentError> {
-        self.client.push(self.address, &self.name, configuration).await
+        self.client.push(self.address, &self.name, configuration).await.map(|told| told.report)
     }
 
     pub(crate) async fn report(&self) -> Report {
-        self.client.report(self.address, &self.name).await.expect("a report")
+        self.client.report(self.address, &self.name).await.expect("a report").report
     }
 
     /// Waits for a report of which something is true.
     pub(crate) async fn report_with(&self, mut holds: impl FnMut(&Report) -> bool) -> Report {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let report = self.client.report(self.address, &self.name).await;
+            let report = self.client.report(self.address, &self.name).await.map(|told| told.report);
             match report {
                 Ok(report) if holds(&report) => return report,
                 _ if Instant::now() > deadline => panic!("the last report was {report:?}"),

@@ -1,6 +1,8 @@
 //! On a real etcd and kube-apiserver alone: what users are told at once, and what the operator makes.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "../support/agents.rs"]
+mod agents;
 #[path = "../support/simulated_agent.rs"]
 mod simulated_agent;
 
@@ -12,5 +14,6 @@ mod operator;
 mod outside;
 mod pods;
 mod process;
+mod reports;
 mod server;
 mod shape;

@@ -115,7 +115,7 @@ pub(crate) struct World {
 }
 
 /// An effect by what it is for.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Ring(String);
 
 impl reconcile::Effect for Ring {

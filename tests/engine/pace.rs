@@ -2,6 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use fairway::reconcile::Settings;
 use serde_json::json;
 
 use crate::harness::{Harness, settle};
@@ -13,7 +14,7 @@ async fn turns_are_taken_some_at_a_time() {
         harness.create(&format!("web-{number}"), json!({})).await;
     }
     let hold = std::sync::Arc::clone(&harness.family.gate).acquire_many_owned(1000).await.expect("all permits");
-    let running = harness.start();
+    let running = harness.start_with(Settings { concurrency: 16, ..harness.settings() }, vec![]);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(harness.family.inside.load(Ordering::SeqCst), 16);
     let text = running.exposition.text().expect("metrics");

@@ -99,6 +99,22 @@ async fn a_turn_waits_for_a_cache_that_is_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_effects_change_is_observed_before_the_status_is_written() {
+    let harness = Harness::new();
+    let _running = harness.installed().await;
+    harness.family.observations();
+    harness.patch("web", json!({"effects": ["fog"], "word": "hello"})).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(harness.family.observations().len(), 2, "before the effect, and after it");
+    assert_eq!(*harness.family.performed.lock().expect("effects"), ["fog"], "once in a turn");
+    let writes = harness.written();
+    assert_eq!(
+        writes.iter().filter(|write| write.contains("buoys")).collect::<Vec<_>>(),
+        ["MergePatch buoys/web/status"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn labels_of_a_resource_give_it_a_turn() {
     let harness = Harness::new();
     let _running = harness.installed().await;

@@ -230,7 +230,8 @@ impl Planning {
             Effect::IssueIdentity { .. } => Act::Issue,
             Effect::Push { pod, configuration, .. } => {
                 let number = pod.rsplit('-').next().unwrap().parse().unwrap();
-                let wanted = ConfigurationStatus { hash: configuration.hash(), sequence: configuration.sequence };
+                let wanted =
+                    ConfigurationStatus { hash: configuration.hash().to_owned(), sequence: configuration.sequence };
                 Act::Push(number, self.config(&wanted))
             }
         }

@@ -132,7 +132,7 @@ pub(crate) fn pushes(plan: &Plan) -> Vec<(&str, &Configuration)> {
     plan.effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Push { pod, configuration, .. } => Some((pod.as_str(), &**configuration)),
+            Effect::Push { pod, configuration, .. } => Some((pod.as_str(), &***configuration)),
             Effect::IssueIdentity { .. } => None,
         })
         .collect()

@@ -12,10 +12,12 @@ use kube::{
 use super::{
     contents::Contents,
     convert::{self, KnownPod, KnownSlice},
+    reports::{Handle, Reports},
     selections::Selections,
 };
 use crate::{
     api::{LoadBalancer, LoadBalancerClass, LoadBalancerClassSpec},
+    clients::agent::AgentClient,
     loadbalancer::{
         interests::{Groups, Interest, Interests},
         names::LOAD_BALANCER_LABEL,
@@ -40,6 +42,8 @@ pub(in crate::loadbalancer) struct Observer {
     slices_of: Arc<Groups>,
     pods: Cache<KnownPod>,
     pods_of: Arc<Groups>,
+    /// What their agents say.
+    pub(in crate::loadbalancer) reports: Reports,
 }
 
 type Triggers = Vec<Trigger<LoadBalancer>>;
@@ -48,6 +52,7 @@ impl Observer {
     /// What is known of the cluster, and what gives load balancers a turn when it changes.
     pub(in crate::loadbalancer) fn new(
         client: &Client,
+        agents: AgentClient,
         scope: &Scope,
         installation: Installation,
         metrics: &Metrics,
@@ -77,7 +82,9 @@ impl Observer {
         let ours = watcher::Config::default().labels(LOAD_BALANCER_LABEL);
         let (pods, feed) = cache::namespaced(client, scope, &ours, metrics, convert::pod);
         let pods_of = Arc::new(Groups::default());
-        triggers.push(feed.triggers(pods_changed(&pods_of)));
+        let (reports, trigger) = Reports::new(agents);
+        triggers.push(trigger);
+        triggers.push(feed.triggers(pods_changed(&pods_of, reports.handle())));
 
         let (selections, trigger) = Selections::new(client, metrics, &interests);
         triggers.push(trigger);
@@ -93,6 +100,7 @@ impl Observer {
             slices_of,
             pods,
             pods_of,
+            reports,
         };
         (observer, triggers)
     }
@@ -111,6 +119,11 @@ impl Observer {
             sliced: !slices.is_empty(),
             endpoints: slices.iter().flat_map(|slice| slice.endpoints.clone()).collect(),
         })
+    }
+
+    /// Whether there is a pod of this name that stays.
+    pub(super) fn has_pod(&self, namespace: &str, name: &str) -> bool {
+        self.pods.get(namespace, name).is_some_and(|pod| !pod.replica.deleting)
     }
 
     /// The pods of a load balancer, by name.
@@ -145,12 +158,24 @@ fn slices_changed(
     }
 }
 
-fn pods_changed(groups: &Arc<Groups>) -> impl Fn(Changed<KnownPod>) -> Vec<ObjectRef<LoadBalancer>> + Send + 'static {
+fn pods_changed(
+    groups: &Arc<Groups>,
+    reports: Handle,
+) -> impl Fn(Changed<KnownPod>) -> Vec<ObjectRef<LoadBalancer>> + Send + 'static {
     let groups = Arc::clone(groups);
     move |Changed { key, before, now }| {
         let load_balancer = |pod: &Option<Arc<KnownPod>>| pod.as_ref().map(|pod| pod.load_balancer.clone());
         let (from, to) = (load_balancer(&before), load_balancer(&now));
         groups.moved(&key.namespace, &key.name, from.as_deref(), to.as_deref());
+        let ready = |pod: &Option<Arc<KnownPod>>| pod.as_ref().is_some_and(|pod| pod.replica.ready);
+        match &now {
+            Some(pod) if !pod.replica.deleting => {
+                if ready(&before) != ready(&now) {
+                    reports.hurry(&key);
+                }
+            }
+            _ => reports.forget(&key),
+        }
         let mut affected = vec![from, to];
         affected.dedup();
         affected.into_iter().flatten().map(|name| ObjectRef::new(&name).within(&key.namespace)).collect()

@@ -16,6 +16,38 @@ use crate::{
     },
 };
 
+/// A configuration that every replica shall run, with its hash: that is as much work as all the rest of a
+/// plan, and done once. What it holds can't be changed, so the hash is always its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    hash: String,
+    configuration: Configuration,
+}
+
+impl Wanted {
+    /// Of these files; `sequence` gives them their place in the order of changes, knowing their hash.
+    fn new(files: BTreeMap<String, String>, sequence: impl FnOnce(&str) -> u64) -> Self {
+        let mut configuration = Configuration { sequence: 0, files };
+        let hash = configuration.hash();
+        configuration.sequence = sequence(&hash);
+        Self { hash, configuration }
+    }
+
+    /// As [`Configuration::hash`].
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+impl std::ops::Deref for Wanted {
+    type Target = Configuration;
+
+    fn deref(&self) -> &Configuration {
+        &self.configuration
+    }
+}
+
 /// The files of the configuration.
 #[must_use]
 pub fn files(spec: &Spec, references: &References) -> BTreeMap<String, String> {
@@ -99,18 +131,18 @@ pub fn sequenced(
     files: BTreeMap<String, String>,
     wanted_before: Option<&ConfigurationStatus>,
     world: &World,
-) -> Configuration {
-    let mut configuration = Configuration { sequence: 0, files };
-    let hash = configuration.hash();
-    let newest_elsewhere = world.replicas.iter().filter_map(|replica| newest_other(replica, &hash)).max().unwrap_or(0);
-    let known = [wanted_before, world.configuration.as_ref()].into_iter().flatten();
-    let newest = known.clone().map(|known| known.sequence).max().unwrap_or(0);
-    let as_before = known.filter(|known| known.hash == hash).map(|known| known.sequence).max();
-    configuration.sequence = match as_before {
-        Some(sequence) if sequence == newest && sequence > newest_elsewhere => sequence,
-        _ => newest.max(newest_elsewhere) + 1,
-    };
-    configuration
+) -> Wanted {
+    Wanted::new(files, |hash| {
+        let newest_elsewhere =
+            world.replicas.iter().filter_map(|replica| newest_other(replica, hash)).max().unwrap_or(0);
+        let known = [wanted_before, world.configuration.as_ref()].into_iter().flatten();
+        let newest = known.clone().map(|known| known.sequence).max().unwrap_or(0);
+        let as_before = known.filter(|known| known.hash == hash).map(|known| known.sequence).max();
+        match as_before {
+            Some(sequence) if sequence == newest && sequence > newest_elsewhere => sequence,
+            _ => newest.max(newest_elsewhere) + 1,
+        }
+    })
 }
 
 /// The highest sequence that a replica knows for another configuration than this.

@@ -9,17 +9,14 @@ pub mod references;
 pub mod report;
 mod settings;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 
-use self::{parse::Spec, references::ReferenceError, report::Findings, settings::Settings};
+use self::{configuration::Wanted, parse::Spec, references::ReferenceError, report::Findings, settings::Settings};
 use crate::{
-    agent::{
-        kept::{self, Data},
-        protocol::Configuration,
-    },
+    agent::kept::{self, Data},
     api::{ExposureKind, LoadBalancer},
     loadbalancer::{
         names,
@@ -30,12 +27,17 @@ use crate::{
 
 pub use settings::LAYOUT;
 
-/// How soon to look again after something was done: agents answer in milliseconds.
+/// How soon to look again after a certificate was issued: the watch tells of it in milliseconds.
 const SOON: Duration = Duration::from_millis(20);
-/// How soon to look again while replicas are behind and nothing that is watched may tell.
-const BEHIND: Duration = Duration::from_secs(2);
-/// How soon to look again when all is well; the members' health is read then.
-const REST: Duration = Duration::from_secs(15);
+/// How soon to look again when an agent has neither proven nor refused what it was given.
+const UNDECIDED: Duration = Duration::from_secs(1);
+/// How soon what was refused is asked again: the cause may be gone.
+const REFUSED: Duration = Duration::from_secs(15);
+/// How soon to look again while replicas are behind. Watches and reports tell what happens; this is for what
+/// nobody tells.
+const BEHIND: Duration = Duration::from_secs(30);
+/// How soon to look again when all is well: certificates grow old.
+const REST: Duration = Duration::from_mins(10);
 
 /// What a load balancer needs beyond Kubernetes objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ pub enum Effect {
         /// Its address.
         address: IpAddr,
         /// What it shall run.
-        configuration: Box<Configuration>,
+        configuration: Arc<Wanted>,
         /// Why now.
         why: String,
     },
@@ -70,6 +72,10 @@ impl family::Effect for Effect {
         match self {
             Self::IssueIdentity { why } | Self::Push { why, .. } => why.clone(),
         }
+    }
+
+    fn routine(&self) -> bool {
+        matches!(self, Self::Push { .. })
     }
 }
 
@@ -98,7 +104,7 @@ pub fn plan(resource: &LoadBalancer, world: &World, now: Timestamp) -> Plan {
     references::fall_back(&mut spec, &mut references, world.last_good.as_ref());
     let files = configuration::files(&spec, &references);
     let before = resource.status.as_ref().and_then(|status| status.configuration.as_ref());
-    let wanted = configuration::sequenced(files, before, world);
+    let wanted = Arc::new(configuration::sequenced(files, before, world));
     let kept = match kept::write(&wanted) {
         Ok(kept) => kept,
         Err(error) => return rejected(resource, world, &settings, ("TooLarge", error.to_string()), now),
@@ -167,7 +173,7 @@ fn objects(
     world: &World,
     spec: &Spec,
     settings: &Settings,
-    (wanted, kept): (&Configuration, &Data<'_>),
+    (wanted, kept): (&Wanted, &Data<'_>),
     class_missing: bool,
 ) -> Vec<DynamicObject> {
     let name = resource.metadata.name.as_deref().unwrap_or_default();
@@ -195,28 +201,28 @@ fn objects(
 /// Whether the Secret that pods boot from shall hold what is wanted: at once where no pod could say that
 /// it refuses it and none has said so before, else as soon as one has proven it. So what HAProxy refuses
 /// never replaces what works.
-fn keeps_configuration(resource: &LoadBalancer, world: &World, wanted: &Configuration) -> bool {
+fn keeps_configuration(resource: &LoadBalancer, world: &World, wanted: &Wanted) -> bool {
     let hash = wanted.hash();
     let held = world.configuration.as_ref();
     let mut answering = world.replicas.iter().filter(|replica| replica.answer().is_some()).peekable();
     held.is_none_or(|held| held.hash == hash)
-        || answering.peek().is_none() && report::refused_before(resource, &hash).is_none()
-        || answering.any(|replica| replica.proven() == Some(&hash))
+        || answering.peek().is_none() && report::refused_before(resource, hash).is_none()
+        || answering.any(|replica| replica.proven() == Some(hash))
 }
 
-fn effects(world: &World, wanted: &Configuration) -> Vec<Effect> {
+fn effects(world: &World, wanted: &Arc<Wanted>) -> Vec<Effect> {
     let hash = wanted.hash();
     let pushes = world.replicas.iter().filter(|replica| !replica.deleting).filter_map(|replica| {
         let report = replica.answer()?;
         let why = match &report.proven {
             Some(proven) if proven.hash == hash => return None,
-            Some(proven) => format!("the replica runs {} and shall run {}", short(&proven.hash), short(&hash)),
-            None => format!("the replica runs nothing and shall run {}", short(&hash)),
+            Some(proven) => format!("the replica runs {} and shall run {}", short(&proven.hash), short(hash)),
+            None => format!("the replica runs nothing and shall run {}", short(hash)),
         };
         Some(Effect::Push {
             pod: replica.pod.clone(),
             address: replica.address?,
-            configuration: Box::new(wanted.clone()),
+            configuration: Arc::clone(wanted),
             why,
         })
     });
@@ -235,21 +241,18 @@ fn short(hash: &str) -> &str {
     hash.get(..8).unwrap_or(hash)
 }
 
-/// How soon to look again: what was refused is asked again at rest, when the cause may be gone.
+/// How soon to look again.
 fn again(world: &World, effects: &[Effect], settled: bool) -> Duration {
-    let refused = |effect: &Effect| match effect {
-        Effect::IssueIdentity { .. } => false,
+    let again = |effect: &Effect| match effect {
+        Effect::IssueIdentity { .. } => SOON,
         Effect::Push { pod, configuration, .. } => {
             let replica = world.replicas.iter().find(|replica| replica.pod == *pod);
-            replica.is_some_and(|replica| refuses(replica, &configuration.hash()))
+            let refused = replica.is_some_and(|replica| refuses(replica, configuration.hash()));
+            if refused { REFUSED } else { UNDECIDED }
         }
     };
-    match effects {
-        [] if settled => REST,
-        [] => BEHIND,
-        effects if effects.iter().all(refused) => REST,
-        _ => SOON,
-    }
+    let rest = if settled { REST } else { BEHIND };
+    effects.iter().map(again).min().unwrap_or(rest)
 }
 
 /// Whether a replica was asked for this configuration and said no.

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
+    configuration::Wanted,
     parse::Spec,
     references::{ReferenceError, References},
 };
 use crate::{
-    agent::protocol::Configuration,
     api::{Address, AddressKind, ConfigurationStatus, ExposureKind, LoadBalancer, LoadBalancerStatus, ReplicaStatus},
     loadbalancer::{
         names,
@@ -74,7 +74,7 @@ pub struct Findings<'a> {
     /// What it names, when it makes sense.
     pub references: Option<&'a References>,
     /// What every replica shall run.
-    pub wanted: Option<&'a Configuration>,
+    pub wanted: Option<&'a Wanted>,
     /// How clients reach the pods.
     pub exposure: ExposureKind,
 }
@@ -92,7 +92,7 @@ pub fn report(
     let replicas: Vec<&Replica> = world.replicas.iter().filter(|replica| !replica.deleting).collect();
     let wanted = findings.wanted.map_or_else(
         || before.configuration.clone(),
-        |wanted| Some(ConfigurationStatus { hash: wanted.hash(), sequence: wanted.sequence }),
+        |wanted| Some(ConfigurationStatus { hash: wanted.hash().to_owned(), sequence: wanted.sequence }),
     );
     let hash = wanted.as_ref().map(|wanted| wanted.hash.as_str());
     let pools = health::pools(findings, &before.pools, &replicas);

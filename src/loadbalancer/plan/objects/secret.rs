@@ -12,12 +12,12 @@ use crate::{
         kept::{self, Data},
         protocol::Configuration,
     },
-    loadbalancer::names,
+    loadbalancer::{names, plan::configuration::Wanted},
 };
 
 /// The Secret that pods boot from; `data` is [`kept::write`] of the configuration.
 #[must_use]
-pub fn configuration_secret(load_balancer: &str, configuration: &Configuration, data: &Data<'_>) -> DynamicObject {
+pub fn configuration_secret(load_balancer: &str, configuration: &Wanted, data: &Data<'_>) -> DynamicObject {
     let data: BTreeMap<&str, String> = data.iter().map(|(name, content)| (*name, STANDARD.encode(content))).collect();
     object(json!({
         "apiVersion": "v1",

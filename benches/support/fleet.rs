@@ -1,0 +1,144 @@
+//! What the benches of a fleet share: the operator as a process whose processor time and memory are read, what
+//! the API server counts, and how figures are told.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::sleep,
+};
+
+/// The namespace of the fleet.
+pub(crate) const FLEET: &str = "fleet";
+/// Of the kernel, for `/proc/PID/stat`: always 100 where Rust runs.
+const TICKS: f64 = 100.0;
+
+/// A number from the environment, for quick tries.
+pub(crate) fn number(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+pub(crate) async fn make_namespace(client: &Client) {
+    let metadata = ObjectMeta { name: Some(FLEET.to_owned()), ..ObjectMeta::default() };
+    let namespace = Namespace { metadata, ..Namespace::default() };
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+}
+
+/// `fairway operator`, until it is dropped.
+pub(crate) struct Operator {
+    process: Child,
+    http: SocketAddr,
+}
+
+impl Operator {
+    pub(crate) fn start(kubeconfig: &Path) -> Self {
+        let http = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fairway"));
+        command
+            .args(["operator", "--log", "error"])
+            .env("KUBECONFIG", kubeconfig)
+            .env("WATCH_NAMESPACE", FLEET)
+            .env("POD_NAMESPACE", "fairway-system")
+            .env("POD_NAME", "bench")
+            .env("RELATED_IMAGE_FAIRWAY", "quay.io/fairway/fairway:0.1.0")
+            .env("RELATED_IMAGE_HAPROXY", "quay.io/fairway/haproxy:2.6.12")
+            .env("FAIRWAY_HTTP_ADDRESS", SocketAddr::to_string(&http))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        Self { process: command.spawn().unwrap(), http }
+    }
+
+    /// Processor time since it started.
+    pub(crate) fn processor(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        // The name in brackets may hold spaces; user and system time are the 12th and 13th field after it.
+        let ticks = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().skip(11).take(2);
+        Duration::from_secs_f64(ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / TICKS)
+    }
+
+    /// Memory in kB: held now, and at most since the last [`Self::forget_peak`].
+    pub(crate) fn memory(&self) -> (f64, f64) {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+        };
+        (field("VmRSS:"), field("VmHWM:"))
+    }
+
+    /// How many turns it has taken; none while it does not answer.
+    pub(crate) async fn turns(&self) -> u64 {
+        let Ok(mut stream) = TcpStream::connect(self.http).await else { return 0 };
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let lines = text.lines().filter(|line| line.starts_with("fairway_turns_total{"));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
+    pub(crate) fn forget_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.process.id()), "5").unwrap();
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// How many writing requests the API server has answered for these kinds, as the plural with its group.
+pub(crate) async fn writes(client: &Client, resources: &[&str]) -> u64 {
+    let request = http::Request::get("/metrics").body(vec![]).unwrap();
+    let text = client.request_text(request).await.unwrap();
+    let label = |line: &str, name: &str| {
+        let (_, rest) = line.split_once(&format!("{name}=\""))?;
+        Some(rest.split_once('"')?.0.to_owned())
+    };
+    text.lines()
+        .filter(|line| line.starts_with("apiserver_request_total{"))
+        .filter(|line| label(line, "resource").is_some_and(|resource| resources.contains(&resource.as_str())))
+        .filter(|line| label(line, "verb").is_some_and(|verb| !["GET", "LIST", "WATCH"].contains(&verb.as_str())))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .map(|count| count as u64)
+        .sum()
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, patience: Duration, mut so: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !so().await {
+        assert!(start.elapsed() < patience, "in vain: {what}");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// The machine's load in the last minute, since others may use it too.
+pub(crate) fn load() -> String {
+    fs::read_to_string("/proc/loadavg").unwrap().split(' ').next().unwrap().to_owned()
+}
+
+pub(crate) fn at(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort();
+    times[(times.len() * percent / 100).min(times.len() - 1)]
+}
+
+/// Median, 99th percentile, and least to most, in ms.
+pub(crate) fn spread(times: &mut [Duration]) -> String {
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+    let [least, median, late, most] = [0, 50, 99, 100].map(|percent| milliseconds(at(times, percent)));
+    format!("{median:.2} | {late:.2} | {least:.2}–{most:.2}")
+}
