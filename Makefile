@@ -40,14 +40,26 @@ test-e2e: images ## Tests on real nodes with real traffic
 	cargo test --locked --test e2e -- --test-threads 1
 
 .PHONY: generate
-generate: ## Write CRDs, roles and reference pages from the code
+generate: ## Write CRDs, roles, reference pages and the package for OLM from the code
 	cargo run --quiet --locked -- generate
 
+# Where `make images` leaves the names of images by digest.
+DIGESTS = $(or $(IMAGE_DIGESTS),$(or $(FAIRWAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fairway)/images/digests)
+digest = $(or $(shell awk '$$1 ~ /\/$(1):/ { print $$2 }' $(DIGESTS) 2>/dev/null),$(error no images were pushed yet: make images))
+
+.PHONY: bundle
+bundle: ## Write the package for OLM with the digests of the images that were pushed last, into target/bundle
+	rm -rf target/bundle
+	cargo run --quiet --locked -- generate bundle --output target/bundle \
+		--fairway-image $(call digest,fairway) --haproxy-image $(call digest,haproxy)
+	cd tests/olm/validate && go run . ../../../target/bundle
+
 .PHONY: lint
-lint: ## Format, clippy, shell scripts, generated files
+lint: ## Format, clippy, shell scripts, generated files, and the package by OperatorHub's own rules
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo run --quiet --locked -- generate --check
+	cd tests/olm/validate && go vet ./... && go test -count 1 ./... && go run . ../../../bundle
 	tests/support/packages shellcheck
 	shellcheck --external-sources --source-path SCRIPTDIR $$(grep -rlE '^#!(/usr/bin/env bash|/bin/bash|/bin/sh)' tests .ci)
 

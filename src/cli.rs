@@ -13,7 +13,7 @@ use crate::{
 
 /// Runs load balancers on Kubernetes, one small instance for each customer.
 #[derive(Debug, Parser)]
-#[command(name = "fairway", version, propagate_version = true)]
+#[command(name = "fairway", version = crate::VERSION, propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     program: Program,
@@ -35,7 +35,7 @@ enum Program {
     /// The half of an HAProxy pod that takes configurations and proves that they run.
     #[command(subcommand)]
     Agent(agent::Command),
-    /// Write CRDs, roles and reference pages from the code.
+    /// Write CRDs, roles, reference pages and the package for OLM from the code.
     Generate(GenerateOptions),
     /// Print the completions of a shell, to be sourced.
     Completions {
@@ -46,13 +46,44 @@ enum Program {
 
 /// Where generated files go.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 struct GenerateOptions {
+    #[command(subcommand)]
+    part: Option<GeneratePart>,
     /// The top of the repository.
     #[arg(long, default_value = ".")]
     top: PathBuf,
     /// Write nothing; fail when a file is not what would be written.
     #[arg(long)]
     check: bool,
+}
+
+/// What is not kept in the repository, since it names images by digest.
+#[derive(Debug, Subcommand)]
+enum GeneratePart {
+    /// Write the package for OLM, with these images.
+    Bundle {
+        #[command(flatten)]
+        folder: PackageFolder,
+        #[command(flatten)]
+        images: package::Images,
+    },
+    /// Write what a catalog says of the package besides its bundles, which `opm render` makes.
+    Catalog {
+        #[command(flatten)]
+        folder: PackageFolder,
+    },
+}
+
+/// What a part is made of, and where it goes.
+#[derive(Debug, clap::Args)]
+struct PackageFolder {
+    /// The folder that is written.
+    #[arg(long)]
+    output: PathBuf,
+    /// The releases and their channels.
+    #[arg(long, default_value = "catalog/releases.yaml")]
+    releases: PathBuf,
 }
 
 /// Runs what the arguments say; the exit code is 0 when it ended well.
@@ -76,14 +107,26 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     // Two TLS providers in one process would leave rustls to choose; there is one, and it is said here.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match program {
-        Program::Generate(GenerateOptions { top, check: false }) => Ok(package::write(&top)?),
-        Program::Generate(GenerateOptions { top, check: true }) => Ok(package::check(&top)?),
+        Program::Generate(options) => Ok(generate(options)?),
         Program::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "fairway", &mut io::stdout());
             Ok(())
         }
         Program::Operator(options) => served(log_format, &log, async { operator::run(options).await }),
         Program::Agent(command) => served(log_format, &log, async { Ok(command.run().await?) }),
+    }
+}
+
+fn generate(options: GenerateOptions) -> Result<(), package::GenerateError> {
+    match options {
+        GenerateOptions { part: None, top, check: false } => package::write(&top),
+        GenerateOptions { part: None, top, check: true } => package::check(&top),
+        GenerateOptions { part: Some(GeneratePart::Bundle { folder, images }), .. } => {
+            package::write_bundle(&folder.output, &package::releases(&folder.releases)?, &images)
+        }
+        GenerateOptions { part: Some(GeneratePart::Catalog { folder }), .. } => {
+            package::write_catalog(&folder.output, &package::releases(&folder.releases)?)
+        }
     }
 }
 

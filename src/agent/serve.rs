@@ -101,7 +101,7 @@ async fn publish(applier: &mut Applier, version: &str, shared: &Shared, sender: 
         None => std::collections::BTreeMap::new(),
     };
     let report = Report {
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        agent_version: crate::VERSION.to_owned(),
         haproxy_version: version.to_owned(),
         proven: applier.running().cloned(),
         refused: applier.refused().cloned(),
