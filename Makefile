@@ -48,11 +48,23 @@ DIGESTS = $(or $(IMAGE_DIGESTS),$(or $(FAIRWAY_CACHE),$(or $(XDG_CACHE_HOME),$(H
 digest = $(or $(shell awk '$$1 ~ /\/$(1):/ { print $$2 }' $(DIGESTS) 2>/dev/null),$(error no images were pushed yet: make images))
 
 .PHONY: bundle
-bundle: ## Write the package for OLM with the digests of the images that were pushed last, into target/bundle
+bundle: images ## Write the package for OLM, with images by digest, into target/bundle
 	rm -rf target/bundle
-	cargo run --quiet --locked -- generate bundle --output target/bundle \
+	$(BINARY) generate bundle --output target/bundle \
 		--fairway-image $(call digest,fairway) --haproxy-image $(call digest,haproxy)
 	cd tests/olm/validate && go run . ../../../target/bundle
+
+.PHONY: catalog
+catalog: bundle ## Make the catalog and its image, and push it with the bundle's, into target/catalog
+	$(CLUSTER_TOOL) catalog target/catalog catalog/releases.yaml target/bundle
+
+.PHONY: operatorhub
+operatorhub: bundle ## Write what OperatorHub's repository takes, into target/operatorhub
+	rm -rf target/operatorhub
+	mkdir -p target/operatorhub/operators/fairway/$(VERSION)
+	cp config/bundle/ci.yaml target/operatorhub/operators/fairway/
+	cp -r target/bundle/manifests target/bundle/metadata target/operatorhub/operators/fairway/$(VERSION)/
+	cd tests/olm/validate && go run . ../../../target/operatorhub/operators/fairway/$(VERSION)
 
 .PHONY: lint
 lint: ## Format, clippy, shell scripts, generated files, and the package by OperatorHub's own rules

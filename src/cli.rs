@@ -4,7 +4,7 @@ mod operator;
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     agent, package,
@@ -13,7 +13,7 @@ use crate::{
 
 /// Runs load balancers on Kubernetes, one small instance for each customer.
 #[derive(Debug, Parser)]
-#[command(name = "fairway", version = crate::VERSION, propagate_version = true)]
+#[command(name = "fairway", propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     program: Program,
@@ -86,11 +86,12 @@ struct PackageFolder {
     releases: PathBuf,
 }
 
-/// Runs what the arguments say; the exit code is 0 when it ended well.
+/// Runs what the arguments say, as this version; the exit code is 0 when it ended well.
 #[must_use]
-pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(arguments) {
+pub fn main(version: &'static str) -> ExitCode {
+    let matches = Arguments::command().version(version).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(arguments, version) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[allow(clippy::print_stderr, reason = "the last word of a program that failed")]
@@ -102,27 +103,27 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments, version: &'static str) -> anyhow::Result<()> {
     let Arguments { program, log, log_format } = arguments;
     // Two TLS providers in one process would leave rustls to choose; there is one, and it is said here.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match program {
-        Program::Generate(options) => Ok(generate(options)?),
+        Program::Generate(options) => Ok(generate(options, version)?),
         Program::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "fairway", &mut io::stdout());
             Ok(())
         }
         Program::Operator(options) => served(log_format, &log, async { operator::run(options).await }),
-        Program::Agent(command) => served(log_format, &log, async { Ok(command.run().await?) }),
+        Program::Agent(command) => served(log_format, &log, async { Ok(command.run(version).await?) }),
     }
 }
 
-fn generate(options: GenerateOptions) -> Result<(), package::GenerateError> {
+fn generate(options: GenerateOptions, version: &str) -> Result<(), package::GenerateError> {
     match options {
-        GenerateOptions { part: None, top, check: false } => package::write(&top),
-        GenerateOptions { part: None, top, check: true } => package::check(&top),
+        GenerateOptions { part: None, top, check: false } => package::write(&top, version),
+        GenerateOptions { part: None, top, check: true } => package::check(&top, version),
         GenerateOptions { part: Some(GeneratePart::Bundle { folder, images }), .. } => {
-            package::write_bundle(&folder.output, &package::releases(&folder.releases)?, &images)
+            package::write_bundle(&folder.output, version, &package::releases(&folder.releases)?, &images)
         }
         GenerateOptions { part: Some(GeneratePart::Catalog { folder }), .. } => {
             package::write_catalog(&folder.output, &package::releases(&folder.releases)?)

@@ -23,9 +23,3 @@ pub mod loadbalancer;
 pub mod package;
 pub mod reconcile;
 pub mod telemetry;
-
-/// This build's version: that of Cargo.toml, unless it was built as another one (`FAIRWAY_VERSION`).
-pub const VERSION: &str = match option_env!("FAIRWAY_VERSION") {
-    Some(version) => version,
-    None => env!("CARGO_PKG_VERSION"),
-};

@@ -27,7 +27,7 @@ const HELD_BACK: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When its ports cannot be had.
-pub async fn run(options: ServeOptions) -> Result<(), PodError> {
+pub async fn run(options: ServeOptions, version: &'static str) -> Result<(), PodError> {
     let end = asked_to_end()?;
     let listen = async |address| server::listen(address).await.map_err(PodError::io(format!("listen on {address}")));
     let (operators, plain) = (listen(options.address).await?, listen(options.metrics_address).await?);
@@ -37,7 +37,7 @@ pub async fn run(options: ServeOptions) -> Result<(), PodError> {
     let (report_sender, report) = watch::channel(Arc::new(Report::default()));
     let (identity_sender, identity) = watch::channel(None);
     let queue = Queue::new(newest.sequence, newest.hash);
-    let shared = Arc::new(Shared { queue, report, metrics, identity });
+    let shared = Arc::new(Shared { queue, report, metrics, identity, version });
     info!(address = %options.address, newest = newest.sequence, "serving");
     tokio::select! {
         () = keep(applier, &shared, &report_sender, &options) => {}
@@ -101,7 +101,7 @@ async fn publish(applier: &mut Applier, version: &str, shared: &Shared, sender: 
         None => std::collections::BTreeMap::new(),
     };
     let report = Report {
-        agent_version: crate::VERSION.to_owned(),
+        agent_version: shared.version.to_owned(),
         haproxy_version: version.to_owned(),
         proven: applier.running().cloned(),
         refused: applier.refused().cloned(),

@@ -19,32 +19,33 @@ use super::{
 #[derive(Clone, Debug, clap::Args)]
 pub struct Images {
     /// Fairway's own image.
-    #[arg(long = "fairway-image", default_value_t = Images::default().fairway)]
+    #[arg(long = "fairway-image")]
     pub fairway: String,
     /// The HAProxy image of load balancers that ask for none.
-    #[arg(long = "haproxy-image", default_value_t = Images::default().haproxy)]
+    #[arg(long = "haproxy-image")]
     pub haproxy: String,
 }
 
-impl Default for Images {
-    /// As they are tagged when they are released.
-    fn default() -> Self {
+impl Images {
+    /// As they are tagged when a version is released.
+    pub(super) fn tagged(version: &str) -> Self {
         Self {
-            fairway: format!("quay.io/fairway/fairway:{}", crate::VERSION),
+            fairway: format!("quay.io/fairway/fairway:{version}"),
             haproxy: "quay.io/fairway/haproxy:2.6.12".to_owned(),
         }
     }
 }
 
-/// The files of the bundle of this version, by their path below the bundle's folder.
+/// The files of the bundle of a version, by their path below the bundle's folder.
 pub(super) fn files(
+    version: &str,
     releases: &Releases,
     images: &Images,
     definitions: &[CustomResourceDefinition],
 ) -> Result<Vec<File>, GenerateError> {
-    let labels = labels(releases)?;
+    let labels = labels(version, releases)?;
     let mut files = vec![
-        yaml("manifests/fairway.clusterserviceversion.yaml", &[csv::csv(releases, images, definitions)?])?,
+        yaml("manifests/fairway.clusterserviceversion.yaml", &[csv::csv(version, releases, images, definitions)?])?,
         yaml("metadata/annotations.yaml", &[json!({ "annotations": labels })])?,
         File { path: "Dockerfile".to_owned(), content: dockerfile(&labels) },
     ];
@@ -60,8 +61,8 @@ pub(super) fn catalog(releases: &Releases) -> Result<File, GenerateError> {
 }
 
 /// What the bundle is, for who reads its folder and for who reads its image.
-fn labels(releases: &Releases) -> Result<Map<String, Value>, GenerateError> {
-    let channels = releases.release(crate::VERSION)?.channels.join(",");
+fn labels(version: &str, releases: &Releases) -> Result<Map<String, Value>, GenerateError> {
+    let channels = releases.release(version)?.channels.join(",");
     let labels = [
         ("mediatype.v1", "registry+v1"),
         ("manifests.v1", "manifests/"),

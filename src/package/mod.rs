@@ -47,7 +47,7 @@ pub enum GenerateError {
         source: Box<serde_saphyr::Error>,
     },
     /// The releases do not hold together.
-    #[error("catalog/releases.yaml: {0}")]
+    #[error("the list of releases")]
     Releases(#[from] ReleasesError),
     /// A file can't be read or written.
     #[error("{path}: {source}")]
@@ -75,17 +75,17 @@ const RELEASES: &str = "catalog/releases.yaml";
 ///
 /// # Errors
 /// If the releases can't be read, or a file can't be written.
-pub fn write(top: &Path) -> Result<(), GenerateError> {
-    put(top, &files(&releases(&top.join(RELEASES))?)?)
+pub fn write(top: &Path, version: &str) -> Result<(), GenerateError> {
+    put(top, &files(version, &releases(&top.join(RELEASES))?)?)
 }
 
 /// Compares the files below `top` with what [`write()`] would write.
 ///
 /// # Errors
 /// If one differs or is missing.
-pub fn check(top: &Path) -> Result<(), GenerateError> {
+pub fn check(top: &Path, version: &str) -> Result<(), GenerateError> {
     let mut stale = vec![];
-    for File { path, content } in files(&releases(&top.join(RELEASES))?)? {
+    for File { path, content } in files(version, &releases(&top.join(RELEASES))?)? {
         if fs::read_to_string(top.join(&path)).ok().as_ref() != Some(&content) {
             stale.push(path);
         }
@@ -101,8 +101,8 @@ pub fn check(top: &Path) -> Result<(), GenerateError> {
 ///
 /// # Errors
 /// If this version is none of the releases, or a file can't be written.
-pub fn write_bundle(output: &Path, releases: &Releases, images: &Images) -> Result<(), GenerateError> {
-    put(output, &bundle::files(releases, images, &definitions())?)
+pub fn write_bundle(output: &Path, version: &str, releases: &Releases, images: &Images) -> Result<(), GenerateError> {
+    put(output, &bundle::files(version, releases, images, &definitions())?)
 }
 
 /// Writes what a catalog says of the package besides its bundles into the folder `output`.
@@ -136,8 +136,8 @@ fn definitions() -> [CustomResourceDefinition; 2] {
     [LoadBalancer::crd(), LoadBalancerClass::crd()]
 }
 
-/// All generated files of the repository, the same for each call.
-fn files(releases: &Releases) -> Result<Vec<File>, GenerateError> {
+/// All generated files of the repository for a version, the same for each call.
+fn files(version: &str, releases: &Releases) -> Result<Vec<File>, GenerateError> {
     let definitions = definitions();
     let mut files = vec![
         yaml("config/rbac/roles.yaml", &rbac::roles())?,
@@ -147,7 +147,7 @@ fn files(releases: &Releases) -> Result<Vec<File>, GenerateError> {
     for definition in &definitions {
         files.push(crd(&format!("config/crd/{}", crd_file(definition)), definition)?);
     }
-    for File { path, content } in bundle::files(releases, &Images::default(), &definitions)? {
+    for File { path, content } in bundle::files(version, releases, &Images::tagged(version), &definitions)? {
         files.push(File { path: format!("bundle/{path}"), content });
     }
     Ok(files)

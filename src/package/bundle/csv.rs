@@ -42,6 +42,7 @@ pub(super) fn icon() -> Value {
 }
 
 pub(super) fn csv(
+    version: &str,
     releases: &Releases,
     images: &Images,
     definitions: &[CustomResourceDefinition],
@@ -49,7 +50,7 @@ pub(super) fn csv(
     let mut spec = json!({
         "displayName": "Fairway",
         "description": DESCRIPTION,
-        "version": crate::VERSION,
+        "version": version,
         "maturity": "alpha",
         // The oldest of which every API is used; see README.md.
         "minKubeVersion": "1.31.0",
@@ -73,15 +74,15 @@ pub(super) fn csv(
         ],
         "customresourcedefinitions": { "owned": owned(definitions) },
     });
-    if let Some(before) = releases.before(crate::VERSION) {
+    if let Some(before) = releases.before(version) {
         spec["replaces"] = json!(before);
     }
     Ok(json!({
         "apiVersion": "operators.coreos.com/v1alpha1",
         "kind": "ClusterServiceVersion",
         "metadata": {
-            "name": bundle_name(crate::VERSION),
-            "annotations": annotations(releases, images)?,
+            "name": bundle_name(version),
+            "annotations": annotations(version, releases, images)?,
             "labels": {
                 "operatorframework.io/arch.amd64": "supported",
                 "operatorframework.io/os.linux": "supported",
@@ -91,8 +92,8 @@ pub(super) fn csv(
     }))
 }
 
-fn annotations(releases: &Releases, images: &Images) -> Result<Value, GenerateError> {
-    let created = releases.release(crate::VERSION)?.created_at;
+fn annotations(version: &str, releases: &Releases, images: &Images) -> Result<Value, GenerateError> {
+    let created = releases.release(version)?.created_at;
     let mut annotations = json!({
         "alm-examples": pretty(&json!(examples::examples(created)?)),
         "capabilities": CAPABILITIES,
@@ -123,7 +124,7 @@ fn annotations(releases: &Releases, images: &Images) -> Result<Value, GenerateEr
     for (feature, value) in features.into_iter().chain(without.map(|feature| (feature, "false"))) {
         annotations[format!("features.operators.openshift.io/{feature}")] = json!(value);
     }
-    if let Some(older) = releases.older(crate::VERSION) {
+    if let Some(older) = releases.older(version) {
         annotations["olm.skipRange"] = json!(older);
     }
     Ok(annotations)

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use super::{Images, files};
 use crate::package::{Releases, definitions};
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 const RELEASES: &str = include_str!("../../../catalog/releases.yaml");
 
 fn text(images: &Images, path: &str) -> String {
     let releases = Releases::parse(RELEASES).expect("releases");
-    let files = files(&releases, images, &definitions()).expect("a bundle");
+    let files = files(VERSION, &releases, images, &definitions()).expect("a bundle");
     files.into_iter().find(|file| file.path == path).expect("the file").content
 }
 
@@ -37,7 +38,7 @@ fn paths(descriptors: &Value) -> BTreeSet<&str> {
 
 #[test]
 fn every_top_level_key_has_a_descriptor_and_every_kind_an_example() {
-    let csv = csv(&Images::default());
+    let csv = csv(&Images::tagged(VERSION));
     let examples = csv["metadata"]["annotations"]["alm-examples"].as_str().expect("examples");
     let examples: Vec<Value> = serde_json::from_str(examples).expect("JSON");
     for definition in definitions() {
@@ -76,7 +77,7 @@ fn every_image_is_the_one_that_was_asked_for() {
 #[test]
 fn without_olm_the_same_images_are_installed() {
     let deployment = include_str!("../../../config/manager/deployment.yaml");
-    let Images { fairway, haproxy } = Images::default();
+    let Images { fairway, haproxy } = Images::tagged(VERSION);
     assert_eq!(deployment.matches(&fairway).count(), 2, "{fairway}");
     assert_eq!(deployment.matches(&haproxy).count(), 1, "{haproxy}");
 }
