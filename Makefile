@@ -35,7 +35,7 @@ test-pure: ## Tests that need no cluster (HAProxy itself is the judge of configu
 test-api: ## Tests on a real etcd and kube-apiserver alone
 	cargo test --locked --test api -- --test-threads 2
 
-test-e2e: images ## Tests on real nodes with real traffic
+test-e2e: test-catalogs ## Tests on real nodes with real traffic
 	tests/cluster/cluster up
 	cargo test --locked --test e2e -- --test-threads 1
 
@@ -57,6 +57,10 @@ bundle: images ## Write the package for OLM, with images by digest, into target/
 .PHONY: catalog
 catalog: bundle ## Make the catalog and its image, and push it with the bundle's, into target/catalog
 	$(CLUSTER_TOOL) catalog target/catalog catalog/releases.yaml target/bundle
+
+.PHONY: test-catalogs
+test-catalogs: catalog ## Make what the tests of upgrades install: the catalog of this version, and of this one and a next
+	tests/olm/next
 
 .PHONY: operatorhub
 operatorhub: bundle ## Write what OperatorHub's repository takes, into target/operatorhub

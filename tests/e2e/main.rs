@@ -25,4 +25,5 @@ mod identity;
 mod install;
 mod mistakes;
 mod nodes;
+mod olm;
 mod replacement;
