@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long a catalog may take to serve, or OLM to install something.
-const OLM: Duration = Duration::from_mins(3);
+pub(super) const OLM: Duration = Duration::from_mins(3);
 /// The version of `tests/olm/next`.
 pub(super) const NEXT: &str = "99.0.0";
 /// This tree's.

@@ -100,3 +100,30 @@ fn a_channel_that_should_not_be_used_says_so() {
         operator.remove(&[]).await;
     });
 }
+
+#[test]
+fn no_upgrade_begins_while_pods_are_replaced() {
+    sandbox::restricted("upgradeable", async |sandbox| {
+        let operator = Operator::prepare(sandbox).await;
+        operator.offer(Catalog::First).await;
+        operator.watch(&[]).await;
+        operator.subscribe("stable-v1", "Automatic").await;
+        operator.installed(FIRST).await;
+        Application::start(sandbox, "app", 2).await;
+        let mut changed = spec(80);
+        let balancer = Balancer::start(sandbox, "web", &changed).await;
+        let (name, told) =
+            (format!("fairway.v{FIRST}"), "{.status.conditions[0].status} {.status.conditions[0].reason}");
+        operator.becomes("operatorcondition", &name, told, "True Idle").await;
+
+        changed["resources"]["limits"]["memory"] = json!("160Mi");
+        balancer.write(&changed).await;
+        operator.becomes("operatorcondition", &name, told, "False PodsBeingReplaced").await;
+        // What is offered now waits, and is not forgotten.
+        operator.offer(Catalog::Both).await;
+        balancer.programmed(POD).await;
+        operator.installed(NEXT).await;
+        operator.becomes("operatorcondition", &format!("fairway.v{NEXT}"), told, "True Idle").await;
+        operator.remove(&[]).await;
+    });
+}
