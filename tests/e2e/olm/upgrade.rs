@@ -88,20 +88,6 @@ fn an_upgrade_that_is_approved_harms_nothing() {
 }
 
 #[test]
-fn a_channel_that_should_not_be_used_says_so() {
-    sandbox::restricted("deprecated", async |sandbox| {
-        let operator = Operator::prepare(sandbox).await;
-        operator.offer(Catalog::Both).await;
-        operator.watch(&[]).await;
-        operator.subscribe("fast-v1", "Automatic").await;
-        let path = "{.status.conditions[?(@.type==\"ChannelDeprecated\")].message}";
-        operator.becomes("subscription", "fairway", path, "use stable-v1").await;
-        operator.installed(NEXT).await;
-        operator.remove(&[]).await;
-    });
-}
-
-#[test]
 fn no_upgrade_begins_while_pods_are_replaced() {
     sandbox::restricted("upgradeable", async |sandbox| {
         let operator = Operator::prepare(sandbox).await;
