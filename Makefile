@@ -36,19 +36,47 @@ test-pure: ## Tests that need no cluster (HAProxy itself is the judge of configu
 test-api: ## Tests on a real etcd and kube-apiserver alone
 	cargo test --locked --test api -- --test-threads 2
 
-test-e2e: images ## Tests on real nodes with real traffic
+test-e2e: test-catalogs ## Tests on real nodes with real traffic
 	tests/cluster/cluster up
 	cargo test --locked --test e2e -- --test-threads 1
 
 .PHONY: generate
-generate: ## Write CRDs, roles and reference pages from the code
+generate: ## Write CRDs, roles, reference pages and the package for OLM from the code
 	cargo run --quiet --locked -- generate
 
+# Where `make images` leaves the names of images by digest.
+DIGESTS = $(or $(IMAGE_DIGESTS),$(or $(FAIRWAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fairway)/images/digests)
+digest = $(or $(shell awk '$$1 ~ /\/$(1):/ { print $$2 }' $(DIGESTS) 2>/dev/null),$(error no images were pushed yet: make images))
+
+.PHONY: bundle
+bundle: images ## Write the package for OLM, with images by digest, into target/bundle
+	rm -rf target/bundle
+	$(BINARY) generate bundle --output target/bundle \
+		--fairway-image $(call digest,fairway) --haproxy-image $(call digest,haproxy)
+	cd tests/olm/validate && go run . ../../../target/bundle
+
+.PHONY: catalog
+catalog: bundle ## Make the catalog and its image, and push it with the bundle's, into target/catalog
+	$(CLUSTER_TOOL) catalog target/catalog catalog/releases.yaml target/bundle
+
+.PHONY: test-catalogs
+test-catalogs: catalog ## Make what the tests of upgrades install: the catalog of this version, and of this one and a next
+	tests/olm/next
+
+.PHONY: operatorhub
+operatorhub: bundle ## Write what OperatorHub's repository takes, into target/operatorhub
+	rm -rf target/operatorhub
+	mkdir -p target/operatorhub/operators/fairway/$(VERSION)
+	cp config/bundle/ci.yaml target/operatorhub/operators/fairway/
+	cp -r target/bundle/manifests target/bundle/metadata target/operatorhub/operators/fairway/$(VERSION)/
+	cd tests/olm/validate && go run . ../../../target/operatorhub/operators/fairway/$(VERSION)
+
 .PHONY: lint
-lint: ## Format, clippy, shell scripts, generated files
+lint: ## Format, clippy, shell scripts, generated files, and the package by OperatorHub's own rules
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo run --quiet --locked -- generate --check
+	cd tests/olm/validate && go vet ./... && go test -count 1 ./... && go run . ../../../bundle
 	tests/support/packages shellcheck
 	shellcheck --external-sources --source-path SCRIPTDIR $$(grep -rlE '^#!(/usr/bin/env bash|/bin/bash|/bin/sh)' tests .ci)
 

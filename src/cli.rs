@@ -4,7 +4,7 @@ mod operator;
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     agent, package,
@@ -13,7 +13,7 @@ use crate::{
 
 /// Runs load balancers on Kubernetes, one small instance for each customer.
 #[derive(Debug, Parser)]
-#[command(name = "fairway", version, propagate_version = true)]
+#[command(name = "fairway", propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     program: Program,
@@ -35,7 +35,7 @@ enum Program {
     /// The half of an HAProxy pod that takes configurations and proves that they run.
     #[command(subcommand)]
     Agent(agent::Command),
-    /// Write CRDs, roles and reference pages from the code.
+    /// Write CRDs, roles, reference pages and the package for OLM from the code.
     Generate(GenerateOptions),
     /// Print the completions of a shell, to be sourced.
     Completions {
@@ -46,7 +46,10 @@ enum Program {
 
 /// Where generated files go.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 struct GenerateOptions {
+    #[command(subcommand)]
+    part: Option<GeneratePart>,
     /// The top of the repository.
     #[arg(long, default_value = ".")]
     top: PathBuf,
@@ -55,11 +58,40 @@ struct GenerateOptions {
     check: bool,
 }
 
-/// Runs what the arguments say; the exit code is 0 when it ended well.
+/// What is not kept in the repository, since it names images by digest.
+#[derive(Debug, Subcommand)]
+enum GeneratePart {
+    /// Write the package for OLM, with these images.
+    Bundle {
+        #[command(flatten)]
+        folder: PackageFolder,
+        #[command(flatten)]
+        images: package::Images,
+    },
+    /// Write what a catalog says of the package besides its bundles, which `opm render` makes.
+    Catalog {
+        #[command(flatten)]
+        folder: PackageFolder,
+    },
+}
+
+/// What a part is made of, and where it goes.
+#[derive(Debug, clap::Args)]
+struct PackageFolder {
+    /// The folder that is written.
+    #[arg(long)]
+    output: PathBuf,
+    /// The releases and their channels.
+    #[arg(long, default_value = "catalog/releases.yaml")]
+    releases: PathBuf,
+}
+
+/// Runs what the arguments say, as this version; the exit code is 0 when it ended well.
 #[must_use]
-pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(arguments) {
+pub fn main(version: &'static str) -> ExitCode {
+    let matches = Arguments::command().version(version).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(arguments, version) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[allow(clippy::print_stderr, reason = "the last word of a program that failed")]
@@ -71,19 +103,31 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments, version: &'static str) -> anyhow::Result<()> {
     let Arguments { program, log, log_format } = arguments;
     // Two TLS providers in one process would leave rustls to choose; there is one, and it is said here.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match program {
-        Program::Generate(GenerateOptions { top, check: false }) => Ok(package::write(&top)?),
-        Program::Generate(GenerateOptions { top, check: true }) => Ok(package::check(&top)?),
+        Program::Generate(options) => Ok(generate(options, version)?),
         Program::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "fairway", &mut io::stdout());
             Ok(())
         }
         Program::Operator(options) => served(log_format, &log, async { operator::run(options).await }),
-        Program::Agent(command) => served(log_format, &log, async { Ok(command.run().await?) }),
+        Program::Agent(command) => served(log_format, &log, async { Ok(command.run(version).await?) }),
+    }
+}
+
+fn generate(options: GenerateOptions, version: &str) -> Result<(), package::GenerateError> {
+    match options {
+        GenerateOptions { part: None, top, check: false } => package::write(&top, version),
+        GenerateOptions { part: None, top, check: true } => package::check(&top, version),
+        GenerateOptions { part: Some(GeneratePart::Bundle { folder, images }), .. } => {
+            package::write_bundle(&folder.output, version, &package::releases(&folder.releases)?, &images)
+        }
+        GenerateOptions { part: Some(GeneratePart::Catalog { folder }), .. } => {
+            package::write_catalog(&folder.output, &package::releases(&folder.releases)?)
+        }
     }
 }
 

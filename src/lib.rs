@@ -12,7 +12,7 @@
 //! | [`agent`] | how a pod's HAProxy takes a configuration and proves that it runs | files, sockets and processes of its pod |
 //! | [`clients`] | nothing: one file for each system that is spoken to | the network |
 //! | [`telemetry`] | what is logged, traced and measured | standard error, HTTP |
-//! | [`package`] | what `fairway generate` writes: CRDs, RBAC, docs | files |
+//! | [`package`] | what `fairway generate` writes: CRDs, RBAC, docs, the package for OLM | files |
 
 pub mod agent;
 pub mod api;

@@ -70,7 +70,9 @@ impl Pod {
         let options = options(&path("."), address, 12_000 + number as u16);
         let haproxy = boot(&options.pod);
         let worker = Socket::new(&path("run").join("worker.sock"), Duration::from_secs(5));
-        let agent = AbortOnDropHandle::new(tokio::spawn(async move { serve::run(options).await.unwrap() }));
+        let agent = AbortOnDropHandle::new(tokio::spawn(async move {
+            serve::run(options, env!("CARGO_PKG_VERSION")).await.unwrap()
+        }));
         let pod = Self { number, address, worker, _agent: agent, _haproxy: haproxy, _directory: directory };
         until("HAProxy to answer", Duration::from_mins(1), async || pod.worker.marker().await.is_ok()).await;
         make(&client, number, address).await;

@@ -60,15 +60,15 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs it. `Boot` does not return when all goes well: the process becomes HAProxy.
+    /// Runs it, as this version. `Boot` does not return when all goes well: the process becomes HAProxy.
     ///
     /// # Errors
     /// What ended it, for a log line and an exit code.
-    pub async fn run(self) -> Result<(), PodError> {
+    pub async fn run(self, version: &'static str) -> Result<(), PodError> {
         match self {
             Self::Install(options) => install::run(&options),
             Self::Boot(options) => boot::run(&options).await,
-            Self::Serve(options) => serve::run(options).await,
+            Self::Serve(options) => serve::run(options, version).await,
             Self::Drain(options) => drain::run(&options).await,
         }
     }

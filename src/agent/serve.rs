@@ -33,7 +33,7 @@ const HELD_BACK: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When its ports cannot be had.
-pub async fn run(options: ServeOptions) -> Result<(), PodError> {
+pub async fn run(options: ServeOptions, version: &'static str) -> Result<(), PodError> {
     let end = asked_to_end()?;
     let listen = async |address| server::listen(address).await.map_err(PodError::io(format!("listen on {address}")));
     let (operators, plain) = (listen(options.address).await?, listen(options.metrics_address).await?);
@@ -44,7 +44,7 @@ pub async fn run(options: ServeOptions) -> Result<(), PodError> {
     let (identity_sender, identity) = watch::channel(None);
     let queue = Queue::new(newest.sequence, newest.hash);
     let exporter = Exporter::new(&Files::new(&options.pod.run_directory, "serve"));
-    let shared = Arc::new(Shared { queue, report, metrics, exporter, identity });
+    let shared = Arc::new(Shared { queue, report, metrics, exporter, identity, version });
     info!(address = %options.address, newest = newest.sequence, "serving");
     tokio::select! {
         () = keep(applier, &shared, &report_sender, &options) => {}
@@ -115,7 +115,7 @@ async fn publish(applier: &mut Applier, version: &str, shared: &Shared, sender: 
     shared.exporter.note(seen.naming.clone(), &sights);
     let (pools, listeners) = (seen.pools.clone(), shared.exporter.listeners(seen));
     let report = Report {
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        agent_version: shared.version.to_owned(),
         haproxy_version: version.to_owned(),
         proven: applier.running().cloned(),
         refused: applier.refused().cloned(),

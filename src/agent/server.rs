@@ -60,6 +60,8 @@ pub struct Shared {
     pub exporter: Exporter,
     /// Whether the mutual TLS port can be used.
     pub identity: watch::Receiver<Identity>,
+    /// The agent's own version.
+    pub version: &'static str,
 }
 
 /// Listens; any IPv6 address falls back to any IPv4 address where there is no IPv6.

@@ -13,6 +13,7 @@ use crate::{
     reconcile::{
         Engine, Scope, Settings,
         lease::{Lease, Timings},
+        upgrades,
     },
     telemetry::{Exposition, Metrics, Readiness, http},
 };
@@ -45,6 +46,10 @@ pub(super) struct Options {
     /// The HAProxy image of load balancers that ask for none.
     #[arg(long, env = "RELATED_IMAGE_HAPROXY")]
     haproxy_image: String,
+
+    /// The object that tells the Operator Lifecycle Manager whether an upgrade may begin, as that manager names it.
+    #[arg(long, env = "OPERATOR_CONDITION_NAME")]
+    operator_condition: Option<String>,
 
     /// Where /healthz, /readyz and /metrics are answered.
     #[arg(long, env = "FAIRWAY_HTTP_ADDRESS", default_value = "0.0.0.0:8080")]
@@ -108,10 +113,18 @@ async fn lead(
         namespace: options.namespace.clone(),
     };
     let (family, triggers) = LoadBalancers::new(client.clone(), &scope, authority, installation, &metrics);
+    let busy = family.busy();
     let settings = Settings { concurrency: options.concurrency, ..Settings::new(scope, &options.name) };
-    let engine = Engine::new(family, client, settings, metrics, readiness);
+    let engine = Engine::new(family, client.clone(), settings, metrics, readiness);
+    let told = async {
+        match &options.operator_condition {
+            Some(name) => upgrades::tell(client, &options.namespace, name, busy).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = engine.run(triggers, asked(stop.clone())) => {}
+        () = told => bail!("OLM is not told any more whether an upgrade may begin"),
         () = keeper.run() => bail!("the certificate authority is not kept any more"),
     }
     if !*stop.borrow() {

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::{ResourceExt, api::DynamicObject};
 use serde::de::DeserializeOwned;
 
-use super::{names, world::Pins};
+use super::{names, rollouts::rolling, world::Pins};
 use crate::{
     api::{Address, AddressKind, ConfigurationStatus},
     authority::Leaf,
@@ -17,8 +17,13 @@ pub enum Fact {
     Configuration(ConfigurationStatus),
     /// The agents' certificate; none where it can't be read.
     Identity(Option<Box<Leaf>>),
-    /// What a Deployment's pods were made from.
-    Pods(Pins),
+    /// What a Deployment's pods are.
+    Pods {
+        /// What they were made from.
+        pins: Pins,
+        /// Whether they are being replaced.
+        rolling: bool,
+    },
     /// Where a Service is reached.
     Service(Vec<Address>),
     /// Nothing that matters.
@@ -30,7 +35,7 @@ pub(super) fn fact(object: &DynamicObject) -> Fact {
     let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
     let fact = match kind {
         "Secret" => configuration(object).or_else(|| identity(object)),
-        "Deployment" => pins(object).map(Fact::Pods),
+        "Deployment" => pods(object),
         "Service" => typed(object).map(|service| Fact::Service(addresses(&service))),
         _ => None,
     };
@@ -49,8 +54,9 @@ fn identity(object: &DynamicObject) -> Option<Fact> {
     Some(Fact::Identity(Leaf::read(part("tls.crt")?, part("ca.crt")?).map(Box::new)))
 }
 
-fn pins(object: &DynamicObject) -> Option<Pins> {
-    serde_json::from_str(object.annotations().get(names::PINS_ANNOTATION)?).ok()
+fn pods(object: &DynamicObject) -> Option<Fact> {
+    let pins = serde_json::from_str(object.annotations().get(names::PINS_ANNOTATION)?).ok()?;
+    Some(Fact::Pods { pins, rolling: typed(object).is_some_and(|deployment| rolling(&deployment)) })
 }
 
 fn addresses(service: &Service) -> Vec<Address> {

@@ -7,6 +7,7 @@
 //! | [`plan`] | what shall be | nothing |
 //! | [`config`] | how it is said to HAProxy | nothing |
 //! | `effects` | how it is done | the Kubernetes API and agents, writing |
+//! | `rollouts` | whether the operator may be upgraded now | nothing |
 //! | `interests` | which load balancers a change elsewhere is for | nothing |
 
 pub mod config;
@@ -17,6 +18,7 @@ mod interests;
 mod names;
 mod observe;
 pub mod plan;
+mod rollouts;
 pub mod world;
 
 use jiff::Timestamp;
@@ -26,18 +28,20 @@ use kube::{
     api::{ApiResource, DynamicObject},
     runtime::reflector::ObjectRef,
 };
+use tokio::sync::watch;
 
 pub use self::{error::Error, facts::Fact};
 use self::{
     observe::Observer,
     plan::{Effect, Plan},
+    rollouts::Rollouts,
     world::{Installation, World},
 };
 use crate::{
     api::{LoadBalancer, LoadBalancerStatus},
     authority::AuthorityHandle,
     clients::agent::AgentClient,
-    reconcile::{Family, Owned, Scope, Status, Trigger},
+    reconcile::{Busy, Family, Key, Owned, Scope, Status, Trigger},
     telemetry::Metrics,
 };
 
@@ -47,6 +51,7 @@ pub struct LoadBalancers {
     agents: AgentClient,
     authority: AuthorityHandle,
     observer: Observer,
+    rollouts: Rollouts,
 }
 
 impl LoadBalancers {
@@ -61,7 +66,15 @@ impl LoadBalancers {
     ) -> (Self, Vec<Trigger<LoadBalancer>>) {
         let agents = AgentClient::new(authority.clone());
         let (observer, triggers) = Observer::new(&client, agents.clone(), scope, installation, metrics);
-        (Self { client, agents, authority, observer }, triggers)
+        (Self { client, agents, authority, observer, rollouts: Rollouts::default() }, triggers)
+    }
+}
+
+impl LoadBalancers {
+    /// Whether something is under way that an upgrade of the operator must not interrupt.
+    #[must_use]
+    pub fn busy(&self) -> watch::Receiver<Option<Busy>> {
+        self.rollouts.busy()
     }
 }
 
@@ -126,5 +139,7 @@ impl Family for LoadBalancers {
 
     fn forget(&self, resource: &ObjectRef<LoadBalancer>) {
         self.observer.selections.forget(resource);
+        let namespace = resource.namespace.clone().unwrap_or_default();
+        self.rollouts.set(Key { namespace, name: resource.name.clone() }, false);
     }
 }

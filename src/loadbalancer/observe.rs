@@ -46,6 +46,9 @@ impl LoadBalancers {
             ..World::default()
         };
         self.remember(&mut world, owned);
+        let rolling = |object: &&Owned<Fact>| matches!(*object.fact, Fact::Pods { rolling: true, .. });
+        let rolling = owned.iter().filter(rolling).any(|object| !object.deleting);
+        self.rollouts.set(Key { namespace: namespace.clone(), name: name.clone() }, rolling);
         world.replicas = self.replicas(&namespace, &name).await;
         if world.configuration.is_some() && plan::needs_last_good(resource, &world) {
             world.last_good = self.last_good(&namespace, &name).await?;
@@ -63,7 +66,7 @@ impl LoadBalancers {
                     let renew = leaf.as_deref().map_or(Some(Renewal::Unreadable), renew);
                     world.identity = Some(Identity { renew: renew.map(|why| why.to_string()) });
                 }
-                Fact::Pods(pins) => world.pins = Some(pins.clone()),
+                Fact::Pods { pins, .. } => world.pins = Some(pins.clone()),
                 Fact::Service(addresses) => world.service_addresses.clone_from(addresses),
                 Fact::Nothing => {}
             }

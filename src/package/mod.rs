@@ -1,15 +1,26 @@
-//! What `fairway generate` writes from the code: CRDs, RBAC and the table of metrics. It touches only
-//! files below the folder that it is told.
+//! What `fairway generate` writes from the code: CRDs, RBAC, reference pages, and the package for the Operator
+//! Lifecycle Manager. It reads `catalog/releases.yaml` and touches only files below the folder that it is told.
 
+mod bundle;
 mod rbac;
+mod reference;
+mod releases;
 
-use std::{fmt::Write, fs, io, path::Path};
+use std::{
+    fmt::Write,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::{
+    bundle::Images,
+    releases::{Releases, ReleasesError},
+};
 use crate::{
     agent,
     api::{LoadBalancer, LoadBalancerClass},
@@ -23,15 +34,26 @@ pub enum GenerateError {
     #[error("{path} can't be written as YAML: {source}")]
     Yaml {
         /// Which file.
-        path: &'static str,
+        path: String,
         /// What is wrong.
         source: serde_saphyr::ser::Error,
     },
+    /// A file that was built in is not YAML.
+    #[error("{path} can't be read: {source}")]
+    Input {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        source: Box<serde_saphyr::Error>,
+    },
+    /// The releases do not hold together.
+    #[error("the list of releases")]
+    Releases(#[from] ReleasesError),
     /// A file can't be read or written.
     #[error("{path}: {source}")]
     File {
         /// Which file.
-        path: &'static str,
+        path: PathBuf,
         /// What is wrong.
         source: io::Error,
     },
@@ -40,43 +62,31 @@ pub enum GenerateError {
     Stale(String),
 }
 
-/// A file by its path below the top of the repository.
-type File = (&'static str, String);
-
-/// All generated files, the same for each call.
-///
-/// # Errors
-/// If a value can't be written as YAML.
-pub fn files() -> Result<Vec<File>, GenerateError> {
-    Ok(vec![
-        yaml("config/crd/fairway.dev_loadbalancers.yaml", &[definition(&LoadBalancer::crd())])?,
-        yaml("config/crd/fairway.dev_loadbalancerclasses.yaml", &[definition(&LoadBalancerClass::crd())])?,
-        yaml("config/rbac/roles.yaml", &rbac::roles())?,
-        ("docs/metrics.md", metrics_page()),
-    ])
+/// A file by its path below a folder.
+struct File {
+    path: String,
+    content: String,
 }
 
-/// Writes the files below `top`.
+/// Where the releases are written down, below the top of the repository.
+const RELEASES: &str = "catalog/releases.yaml";
+
+/// Writes all generated files below `top`, the top of the repository.
 ///
 /// # Errors
-/// If a value or a file can't be written.
-pub fn write(top: &Path) -> Result<(), GenerateError> {
-    for (path, content) in files()? {
-        let target = top.join(path);
-        let written = target.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&target, content));
-        written.map_err(|source| GenerateError::File { path, source })?;
-    }
-    Ok(())
+/// If the releases can't be read, or a file can't be written.
+pub fn write(top: &Path, version: &str) -> Result<(), GenerateError> {
+    put(top, &files(version, &releases(&top.join(RELEASES))?)?)
 }
 
-/// Compares the files below `top` with what [`write`] would write.
+/// Compares the files below `top` with what [`write()`] would write.
 ///
 /// # Errors
 /// If one differs or is missing.
-pub fn check(top: &Path) -> Result<(), GenerateError> {
+pub fn check(top: &Path, version: &str) -> Result<(), GenerateError> {
     let mut stale = vec![];
-    for (path, content) in files()? {
-        if fs::read_to_string(top.join(path)).ok().as_ref() != Some(&content) {
+    for File { path, content } in files(version, &releases(&top.join(RELEASES))?)? {
+        if fs::read_to_string(top.join(&path)).ok().as_ref() != Some(&content) {
             stale.push(path);
         }
     }
@@ -85,6 +95,71 @@ pub fn check(top: &Path) -> Result<(), GenerateError> {
         [path] => Err(GenerateError::Stale(format!("{path} is"))),
         paths => Err(GenerateError::Stale(format!("{} are", paths.join(", ")))),
     }
+}
+
+/// Writes the package of this version into the folder `output`, with these images.
+///
+/// # Errors
+/// If this version is none of the releases, or a file can't be written.
+pub fn write_bundle(output: &Path, version: &str, releases: &Releases, images: &Images) -> Result<(), GenerateError> {
+    put(output, &bundle::files(version, releases, images, &definitions())?)
+}
+
+/// Writes what a catalog says of the package besides its bundles into the folder `output`.
+///
+/// # Errors
+/// If a file can't be written.
+pub fn write_catalog(output: &Path, releases: &Releases) -> Result<(), GenerateError> {
+    put(output, &[bundle::catalog(releases)?])
+}
+
+/// Reads the releases.
+///
+/// # Errors
+/// If there is no such file, or it does not hold together.
+pub fn releases(path: &Path) -> Result<Releases, GenerateError> {
+    let text = fs::read_to_string(path).map_err(|source| GenerateError::File { path: path.to_owned(), source })?;
+    Ok(Releases::parse(&text)?)
+}
+
+fn put(folder: &Path, files: &[File]) -> Result<(), GenerateError> {
+    for File { path, content } in files {
+        let target = folder.join(path);
+        let written = target.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&target, content));
+        written.map_err(|source| GenerateError::File { path: target, source })?;
+    }
+    Ok(())
+}
+
+/// The custom resources.
+fn definitions() -> [CustomResourceDefinition; 2] {
+    [LoadBalancer::crd(), LoadBalancerClass::crd()]
+}
+
+/// All generated files of the repository for a version, the same for each call.
+fn files(version: &str, releases: &Releases) -> Result<Vec<File>, GenerateError> {
+    let definitions = definitions();
+    let mut files = vec![
+        yaml("config/rbac/roles.yaml", &rbac::roles())?,
+        File { path: "docs/metrics.md".to_owned(), content: metrics_page() },
+        File { path: "docs/reference.md".to_owned(), content: reference::page(&definitions) },
+    ];
+    for definition in &definitions {
+        files.push(crd(&format!("config/crd/{}", crd_file(definition)), definition)?);
+    }
+    for File { path, content } in bundle::files(version, releases, &Images::tagged(version), &definitions)? {
+        files.push(File { path: format!("bundle/{path}"), content });
+    }
+    Ok(files)
+}
+
+/// What the file of a CRD is called.
+fn crd_file(definition: &CustomResourceDefinition) -> String {
+    format!("{}_{}.yaml", definition.spec.group, definition.spec.names.plural)
+}
+
+fn crd(path: &str, crd: &CustomResourceDefinition) -> Result<File, GenerateError> {
+    yaml(path, &[definition(crd)])
 }
 
 /// A CRD whose descriptions flow: `kubectl explain` breaks lines itself, and would keep those of the code.
@@ -107,13 +182,20 @@ fn definition(definition: &CustomResourceDefinition) -> Value {
     value
 }
 
-fn yaml(path: &'static str, documents: &[impl Serialize]) -> Result<File, GenerateError> {
+fn yaml(path: &str, documents: &[impl Serialize]) -> Result<File, GenerateError> {
+    let path = path.to_owned();
     let mut content = String::from("# Written by `fairway generate`; edit the code instead.\n");
-    for document in documents {
-        content.push_str("---\n");
-        content.push_str(&serde_saphyr::to_string(document).map_err(|source| GenerateError::Yaml { path, source })?);
+    for (index, document) in documents.iter().enumerate() {
+        // Not before the first: readers of bundles would take the comment for a document.
+        if index > 0 {
+            content.push_str("---\n");
+        }
+        match serde_saphyr::to_string(document) {
+            Ok(text) => content.push_str(&text),
+            Err(source) => return Err(GenerateError::Yaml { path, source }),
+        }
     }
-    Ok((path, content))
+    Ok(File { path, content })
 }
 
 fn metrics_page() -> String {

@@ -3,27 +3,40 @@
 use serde_json::{Value, json};
 
 /// Where the operator runs unless told otherwise.
-const NAMESPACE: &str = "fairway-system";
+pub(super) const NAMESPACE: &str = "fairway-system";
 /// Its `ServiceAccount`.
-const ACCOUNT: &str = "fairway-operator";
+pub(super) const ACCOUNT: &str = "fairway-operator";
 
 /// Roles and their bindings: one `ClusterRole` for what is made for users, one Role for what is the
 /// operator's own.
 pub(super) fn roles() -> Vec<Value> {
+    let everywhere = [cluster_rules(), operand_rules()].concat();
     vec![
-        role("ClusterRole", &json!({ "name": ACCOUNT }), &operand_rules()),
+        role("ClusterRole", &json!({ "name": ACCOUNT }), &everywhere),
         binding("ClusterRole", &json!({ "name": ACCOUNT })),
         role("Role", &json!({ "name": ACCOUNT, "namespace": NAMESPACE }), &own_rules()),
         binding("Role", &json!({ "name": ACCOUNT, "namespace": NAMESPACE })),
     ]
 }
 
+/// What a Role holds in each namespace that is looked after and in the operator's own: OLM has one list for both.
+pub(super) fn namespace_rules() -> Vec<Value> {
+    [operand_rules(), own_rules()].concat()
+}
+
+/// What is in no namespace.
+pub(super) fn cluster_rules() -> Vec<Value> {
+    vec![json!({
+        "apiGroups": ["fairway.dev"], "resources": ["loadbalancerclasses"], "verbs": ["get", "list", "watch"]
+    })]
+}
+
 /// What load balancers need, in every namespace that is looked after.
-fn operand_rules() -> Value {
+fn operand_rules() -> Vec<Value> {
     let owned = ["get", "list", "watch", "create", "patch", "delete"];
     let read = ["get", "list", "watch"];
-    json!([
-        { "apiGroups": ["fairway.dev"], "resources": ["loadbalancers", "loadbalancerclasses"], "verbs": read },
+    rules(json!([
+        { "apiGroups": ["fairway.dev"], "resources": ["loadbalancers"], "verbs": read },
         { "apiGroups": ["fairway.dev"], "resources": ["loadbalancers/status"], "verbs": ["patch"] },
         // Owner references that block deletion need this where OwnerReferencesPermissionEnforcement is on.
         { "apiGroups": ["fairway.dev"], "resources": ["loadbalancers/finalizers"], "verbs": ["update"] },
@@ -36,19 +49,23 @@ fn operand_rules() -> Value {
         { "apiGroups": [""], "resources": ["configmaps", "pods"], "verbs": read },
         { "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read },
         { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] },
-    ])
+    ]))
 }
 
 /// What the operator keeps for itself: its lease and its certificate authority.
-fn own_rules() -> Value {
-    json!([
+fn own_rules() -> Vec<Value> {
+    rules(json!([
         { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"] },
         { "apiGroups": [""], "resources": ["secrets"], "verbs": ["create"] },
         { "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["fairway-authority"], "verbs": ["get", "update"] },
-    ])
+    ]))
 }
 
-fn role(kind: &str, metadata: &Value, rules: &Value) -> Value {
+fn rules(rules: Value) -> Vec<Value> {
+    if let Value::Array(rules) = rules { rules } else { vec![] }
+}
+
+fn role(kind: &str, metadata: &Value, rules: &[Value]) -> Value {
     json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules })
 }
 

@@ -11,6 +11,7 @@
 //! | `error`, `memory` | when a failed turn is tried again, and what is remembered between turns |
 //! | [`cache`], `watch`, `scope`, `guard` | what is watched, and how it survives bad objects and lost connections |
 //! | [`lease`] | which process may write at all |
+//! | [`upgrades`] | what OLM is told of upgrades |
 
 pub mod cache;
 pub mod conditions;
@@ -29,6 +30,7 @@ mod objects;
 mod scope;
 mod status;
 mod turn;
+pub mod upgrades;
 mod watch;
 
 use std::time::Duration;
@@ -42,6 +44,7 @@ pub use self::{
     fingerprint::MANAGER,
     identity::{FAMILY, INSTANCE, KEEP, MANAGED_BY, finalizer, instance_label, selector, stamp},
     scope::Scope,
+    upgrades::Busy,
     watch::Key,
 };
 

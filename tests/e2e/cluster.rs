@@ -78,13 +78,18 @@ impl Cluster {
         printed(&run(command, input).await, &format!("kubectl {}", arguments.join(" ")))
     }
 
-    /// Installs the operator of this tree, with the images that were pushed last.
-    pub(crate) async fn install(&self) {
-        let mut command = Command::new(root().join("tests/support/install"));
+    /// Lets a program use kubectl on this cluster.
+    pub(crate) fn reach(&self, command: &mut Command) {
         let mut path = OsString::from(self.kubectl.parent().unwrap());
         path.push(":");
         path.push(env::var_os("PATH").unwrap_or_default());
         command.env("KUBECONFIG", &self.kubeconfig).env("PATH", path);
+    }
+
+    /// Installs the operator of this tree, with the images that were pushed last.
+    pub(crate) async fn install(&self) {
+        let mut command = Command::new(root().join("tests/support/install"));
+        self.reach(&mut command);
         if let Err(error) = printed(&run(command, "").await, "tests/support/install") {
             let pods = self.kubectl(&["-n", SYSTEM, "describe", "pods", "-l", OPERATOR_LABELS], "").await;
             panic!("{error}\n{}", pods.unwrap_or_else(|error| error));

@@ -28,6 +28,7 @@ mod install;
 mod mistakes;
 mod mixed;
 mod nodes;
+mod olm;
 mod replacement;
 mod selected;
 mod siege;

@@ -55,8 +55,14 @@ impl SimulatedAgent {
         let (identities, identity) = watch::channel(None);
         // It has no HAProxy to ask.
         let exporter = Exporter::new(&Files::new(directory.path(), "serve"));
-        let shared =
-            Arc::new(Shared { queue: Queue::default(), report, metrics: Metrics::default(), exporter, identity });
+        let shared = Arc::new(Shared {
+            queue: Queue::default(),
+            report,
+            metrics: Metrics::default(),
+            exporter,
+            identity,
+            version: "0.1.0",
+        });
         let mut tasks = JoinSet::new();
         let mounted = directory.path().to_owned();
         tasks.spawn(async move { tls::watch(&mounted, Duration::from_secs(1), identities).await });

@@ -13,9 +13,12 @@ binaries_flags() {
     echo "$flags"
 }
 
+# opm reads images with libraries that would else want C headers.
+binaries_tags() { [[ $1 != olm ]] || echo containers_image_openpgp,exclude_graphdriver_btrfs,json1; }
+
 binaries_folder() {
     local key
-    key=$({ cat "$TOOLS/$1/go.mod" "$TOOLS/$1/go.sum" && binaries_flags "$1"; } | sha256sum | cut -c1-12)
+    key=$({ cat "$TOOLS/$1/go.mod" "$TOOLS/$1/go.sum" && binaries_flags "$1" && binaries_tags "$1"; } | sha256sum | cut -c1-12)
     echo "$FAIRWAY_CACHE/bin/$1-$key"
 }
 
@@ -52,5 +55,5 @@ binaries_build_group() {
 binaries_go() {
     # Without -buildvcs=false the build fails inside a checkout that has no stamp for these modules.
     (cd "$TOOLS/$1" && CGO_ENABLED=0 GOWORK=off GOFLAGS='' nice go build -buildvcs=false -trimpath \
-        -ldflags "$(binaries_flags "$1")" -o "$2" tool 8>&- 9>&-)
+        -tags "$(binaries_tags "$1")" -ldflags "$(binaries_flags "$1")" -o "$2" tool 8>&- 9>&-)
 }

@@ -36,10 +36,16 @@ images_build_cluster() {
         image_context_program agnhost "$kubernetes/agnhost"
 }
 
+# Prints where the static program is.
+product_binary() {
+    local binary=${FAIRWAY_BINARY:-$CHECKOUT/target/x86_64-unknown-linux-gnu/release/fairway}
+    [[ -x $binary ]] || die "there is no binary $binary; build it (make binary) or name one with FAIRWAY_BINARY"
+    echo "$binary"
+}
+
 images_build_product() {
     local version=${VERSION:-0.0.0} binary fairway haproxy
-    binary=${FAIRWAY_BINARY:-$CHECKOUT/target/x86_64-unknown-linux-gnu/release/fairway}
-    [[ -x $binary ]] || die "there is no binary $binary; build it (make binary) or name one with FAIRWAY_BINARY"
+    binary=$(product_binary)
     ! readelf -l "$binary" 2>/dev/null | grep -q INTERP ||
         die "$binary is not static, and its image holds no libraries; build it with make binary"
     fairway=quay.io/fairway/fairway:$version haproxy=quay.io/fairway/haproxy:$HAPROXY_VERSION

@@ -1,0 +1,93 @@
+//! What a console shows of each field of a custom resource: a descriptor for every top-level key of spec and status,
+//! made of the schema, so that none is ever missing. Pure.
+
+use serde_json::{Value, json};
+
+/// What the console's own widgets are called.
+const WIDGET: &str = "urn:alm:descriptor:com.tectonic.ui";
+const KUBERNETES: &str = "urn:alm:descriptor:io.kubernetes";
+
+/// Descriptors of the keys of `part` (`spec` or `status`) of a custom resource, in the schema's order; none if the
+/// resource has no such part.
+pub(super) fn descriptors(schema: &Value, part: &str) -> Vec<Value> {
+    let keys = schema["properties"][part]["properties"].as_object();
+    keys.into_iter().flatten().map(|(key, schema)| descriptor(key, schema)).collect()
+}
+
+fn descriptor(key: &str, schema: &Value) -> Value {
+    let mut descriptor = json!({
+        "path": key,
+        "displayName": display_name(key),
+        "description": schema["description"],
+    });
+    let widgets = widgets(key, schema);
+    if !widgets.is_empty() {
+        descriptor["x-descriptors"] = json!(widgets);
+    }
+    descriptor
+}
+
+/// How a field is shown and edited: by its meaning where that is known, else by its type.
+fn widgets(key: &str, schema: &Value) -> Vec<String> {
+    let widget = |name: &str| format!("{WIDGET}:{name}");
+    if let Some(choices) = schema["enum"].as_array() {
+        return choices.iter().filter_map(Value::as_str).map(|choice| widget(&format!("select:{choice}"))).collect();
+    }
+    match (key, schema["type"].as_str().unwrap_or_default()) {
+        ("replicas", _) => vec![widget("podCount")],
+        ("resources", _) => vec![widget("resourceRequirements")],
+        ("conditions", _) => vec![format!("{KUBERNETES}.conditions")],
+        ("exposure" | "nodeSelector", _) => vec![widget("advanced")],
+        ("image", _) => vec![widget("text"), widget("advanced")],
+        (_, "boolean") => vec![widget("booleanSwitch")],
+        (_, "integer") => vec![widget("number")],
+        (_, "string") => vec![widget("text")],
+        _ => vec![],
+    }
+}
+
+/// `className` as `Class name`.
+pub(super) fn display_name(key: &str) -> String {
+    let mut words = String::new();
+    for character in key.chars() {
+        match character {
+            first if words.is_empty() => words.push(first.to_ascii_uppercase()),
+            upper if upper.is_ascii_uppercase() => {
+                words.push(' ');
+                words.push(upper.to_ascii_lowercase());
+            }
+            other => words.push(other),
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::descriptors;
+
+    #[test]
+    fn a_field_is_shown_by_what_it_means_else_by_its_type() {
+        let schema = json!({ "properties": { "spec": { "properties": {
+            "algorithm": { "type": "string", "description": "How.", "enum": ["One", "Two"] },
+            "className": { "type": "string", "description": "Which." },
+            "listeners": { "type": "array", "description": "Where." },
+            "replicas": { "type": "integer", "description": "How many." },
+        } } } });
+        let found = descriptors(&schema, "spec");
+        let shown: Vec<_> = found.iter().map(|one| (&one["displayName"], &one["x-descriptors"])).collect();
+        let ui = |name: &str| json!(format!("urn:alm:descriptor:com.tectonic.ui:{name}"));
+        assert_eq!(
+            shown,
+            [
+                (&json!("Algorithm"), &json!([ui("select:One"), ui("select:Two")])),
+                (&json!("Class name"), &json!([ui("text")])),
+                (&json!("Listeners"), &json!(null)),
+                (&json!("Replicas"), &json!([ui("podCount")])),
+            ]
+        );
+        assert_eq!(descriptors(&schema, "status").len(), 0);
+    }
+}
