@@ -71,7 +71,7 @@ impl Pod {
         let haproxy = boot(&options.pod);
         let worker = Socket::new(&path("run").join("worker.sock"), Duration::from_secs(5));
         let agent = AbortOnDropHandle::new(tokio::spawn(async move {
-            serve::run(options, env!("CARGO_PKG_VERSION")).await.unwrap()
+            serve::run(options, env!("CARGO_PKG_VERSION")).await.unwrap();
         }));
         let pod = Self { number, address, worker, _agent: agent, _haproxy: haproxy, _directory: directory };
         until("HAProxy to answer", Duration::from_mins(1), async || pod.worker.marker().await.is_ok()).await;
