@@ -93,7 +93,8 @@ fn backends() {
         change.time(|| {
             let wanted = read(wanted.clone());
             assert_eq!(touched(&loaded, &running, &wanted).unwrap().len(), 1);
-            let change = plan_change(Situation { loaded: &loaded, running: &running, slots: &slots }, &wanted);
+            let change =
+                plan_change(Situation { loaded: &loaded, running: &running, slots: &slots, adds: false }, &wanted);
             assert!(matches!(change, Change::Commands(commands) if commands.len() == 1));
         });
         check.time(|| checked(folder.path()));

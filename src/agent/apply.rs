@@ -83,6 +83,8 @@ pub struct Applier {
     worker: Socket,
     statistics: Socket,
     patience: Duration,
+    /// HAProxy's, such as `2.6.12`; empty while unknown.
+    version: String,
     running: Option<Proven>,
     refused: Option<Refused>,
     reloads: u64,
@@ -114,6 +116,7 @@ impl Applier {
             worker: Socket::new(&files.worker_socket(), SOCKET_PATIENCE),
             statistics: Socket::new(&files.worker_socket(), STATISTICS_PATIENCE),
             patience: options.proof_timeout,
+            version: String::new(),
             running: None,
             refused: files.refused(),
             reloads: 0,
@@ -149,10 +152,22 @@ impl Applier {
         self.reloads
     }
 
-    /// The judge, for HAProxy's version.
+    /// HAProxy's version, such as `2.6.12`; empty while it is unknown.
     #[must_use]
-    pub fn judge(&self) -> &Judge {
-        &self.judge
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Asks for [`Self::version`], if it is not known yet.
+    pub async fn learn_version(&mut self) {
+        if self.version.is_empty() {
+            self.version = self.judge.version().await.unwrap_or_default();
+        }
+    }
+
+    /// Whether `server` lines can be added while HAProxy runs: 2.6 lacks fixes for them.
+    fn adds(&self) -> bool {
+        self.version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= 3)
     }
 
     /// How often the worker had drifted since the start.

@@ -93,6 +93,8 @@ pub struct Situation<'a> {
     pub running: &'a Version,
     /// Its slots: of all backends, or at least of those that [`touched`] names.
     pub slots: &'a Slots,
+    /// Whether `server` lines can be added to it.
+    pub adds: bool,
 }
 
 /// What is to be done.
@@ -136,6 +138,17 @@ pub enum Command {
         slot: Place,
         /// What shall be checked.
         target: SocketAddr,
+    },
+    /// Add a line, in maintenance.
+    Add {
+        /// Its place.
+        slot: Place,
+        /// Where it leads.
+        address: SocketAddr,
+        /// Its weight, 0 to 256.
+        weight: u16,
+        /// All other words, what is inherited among them.
+        options: String,
     },
     /// Set a weight, 0 to 256.
     Weigh {
@@ -193,6 +206,12 @@ impl Command {
             }
             Self::Aim { slot, target } => {
                 vec![format!("set server {slot} check-addr {} port {}", target.ip(), target.port())]
+            }
+            Self::Add { slot, address, weight, options } => {
+                let mut lines = vec![format!("add server {slot} {address} weight {weight} {options}")];
+                // Checks of an added line do not begin by themselves.
+                lines.extend(options.split(' ').any(|word| word == "check").then(|| format!("enable health {slot}")));
+                lines
             }
             Self::Weigh { slot, weight } => vec![format!("set server {slot} weight {weight}")],
             Self::Ready { slot } => vec![format!("set server {slot} state ready")],
@@ -291,7 +310,7 @@ fn commands(situation: Situation<'_>, wanted: &Version) -> Result<Vec<Command>, 
         if !is_allowed(loaded, next) {
             return Err(Why::Fixed(name.clone()));
         }
-        slots::plan(name, loaded, next, slots, &mut steps)?;
+        slots::plan(name, (loaded, situation.adds), next, slots, &mut steps)?;
     }
     Ok(steps.in_order().collect())
 }

@@ -39,6 +39,8 @@ pub struct Backend {
     pub freedom: Freedom,
     /// In the order of their lines, spare slots among them.
     pub servers: Vec<Server>,
+    /// What holds for all servers beside their own options; none where that is not said in the backend alone.
+    pub inherited: Option<String>,
     /// The options that servers are told to have which will come.
     expected: Option<String>,
     /// The line after which spare slots have their place.
@@ -122,7 +124,19 @@ struct Traits {
     algorithm: Algorithm,
     consistent: bool,
     named: bool,
-    frozen: bool,
+    inherits: Inherits,
+}
+
+/// What a `default-server` does.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Inherits {
+    /// There is none.
+    #[default]
+    Nothing,
+    /// It adds options to lines.
+    Options,
+    /// It changes what a line means here.
+    Meaning,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -145,14 +159,17 @@ impl Traits {
                 self.named |= !rest.windows(2).any(|pair| pair == ["srvkey", "addr"]);
             }
             ["use-server" | "server-template", ..] => self.named = true,
-            ["default-server", rest @ ..] => self.frozen |= rest.iter().any(|word| INHERITED.contains(word)),
+            ["default-server", rest @ ..] if rest.iter().any(|word| INHERITED.contains(word)) => {
+                self.inherits = Inherits::Meaning;
+            }
+            ["default-server", ..] if self.inherits == Inherits::Nothing => self.inherits = Inherits::Options,
             _ => {}
         }
     }
 
     fn freedom(self) -> Freedom {
         match self.algorithm {
-            _ if self.frozen => Freedom::Nothing,
+            _ if self.inherits == Inherits::Meaning => Freedom::Nothing,
             Algorithm::Fixed => Freedom::Nothing,
             Algorithm::Hashed if !self.consistent => Freedom::Nothing,
             Algorithm::Hashed => Freedom::Weights,
@@ -194,6 +211,9 @@ impl Reader {
                 backend.end = index;
                 return Ok(());
             }
+            if let (["default-server", rest @ ..], Some(inherited)) = (words.as_slice(), &mut backend.inherited) {
+                inherited.extend(rest.iter().flat_map(|word| [" ", word]));
+            }
             traits.learn(&words);
         } else if let Section::Defaults = self.section {
             self.inherited.learn(&words);
@@ -206,7 +226,8 @@ impl Reader {
     fn header(index: usize, words: &[&str], inherited: Traits) -> Result<Section, &'static str> {
         match words {
             ["backend" | "listen", name] if name.bytes().all(is_of_a_name) => {
-                let backend = Backend { end: index, ..Backend::default() };
+                let own = (inherited.inherits == Inherits::Nothing).then(String::new);
+                let backend = Backend { end: index, inherited: own, ..Backend::default() };
                 Ok(Section::Backend((*name).to_owned(), backend, inherited, HashSet::new()))
             }
             ["backend" | "listen", ..] => Err("a section of another form"),

@@ -60,7 +60,6 @@ pub async fn run(options: ServeOptions, version: &'static str) -> Result<(), Pod
 async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<Report>>, options: &ServeOptions) -> ! {
     let mut look = interval(options.look_interval);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut version = String::new();
     let mut held_back = false;
     loop {
         let mut looked = false;
@@ -72,9 +71,7 @@ async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<
                 applier.tend().await;
                 shared.exporter.look_at_certificates().await;
                 submit_mounted(&shared.queue, &options.pod.configuration_directory);
-                if version.is_empty() {
-                    version = applier.judge().version().await.unwrap_or_default();
-                }
+                applier.learn_version().await;
             }
         }
         held_back = false;
@@ -88,11 +85,11 @@ async fn keep(mut applier: Applier, shared: &Shared, sender: &watch::Sender<Arc<
             if outcome == Outcome::Refused {
                 shared.metrics.refused.inc();
             }
-            publish(&mut applier, &version, shared, sender).await;
+            publish(&mut applier, shared, sender).await;
             waiting.answer(&outcome);
         }
         if looked {
-            publish(&mut applier, &version, shared, sender).await;
+            publish(&mut applier, shared, sender).await;
         }
     }
 }
@@ -110,13 +107,14 @@ fn submit_mounted(queue: &Queue, directory: &Path) {
     }
 }
 
-async fn publish(applier: &mut Applier, version: &str, shared: &Shared, sender: &watch::Sender<Arc<Report>>) {
+async fn publish(applier: &mut Applier, shared: &Shared, sender: &watch::Sender<Arc<Report>>) {
+    let version = applier.version().to_owned();
     let (seen, sights) = applier.look().await;
     shared.exporter.note(seen.naming.clone(), &sights);
     let (pools, listeners) = (seen.pools.clone(), shared.exporter.listeners(seen));
     let report = Report {
         agent_version: shared.version.to_owned(),
-        haproxy_version: version.to_owned(),
+        haproxy_version: version,
         proven: applier.running().cloned(),
         refused: applier.refused().cloned(),
         reloads: applier.reloads(),

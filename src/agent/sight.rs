@@ -23,13 +23,15 @@ pub struct Known {
     pub loaded: Arc<Version>,
     /// What it runs.
     pub running: Arc<Version>,
+    /// Whether `server` lines can be added to it.
+    pub adds: bool,
 }
 
 impl Known {
     /// With what its slots are like.
     #[must_use]
     pub fn situation<'a>(&'a self, slots: &'a Slots) -> Situation<'a> {
-        Situation { loaded: &self.loaded, running: &self.running, slots }
+        Situation { loaded: &self.loaded, running: &self.running, slots, adds: self.adds }
     }
 }
 

@@ -208,7 +208,11 @@ async fn a_reload_begins_anew_and_the_old_worker_is_seen_while_a_client_needs_it
     let slow = tokio::spawn(async move { get(web, "/slow").await });
     let under_way = format!("fairway_member_sessions{{pool=\"app\",mode=\"http\",member=\"{member}\"}}");
     scrape_with(&pod, "a slow one", |scrape| scrape.value(&under_way) == Some(1.0)).await;
-    pod.push(&configuration(&pod, 3, &[member], " maxconn 9")).await.expect("taken");
+    let mut next = configuration(&pod, 3, &[member], "");
+    for content in next.files.values_mut() {
+        *content = content.replace("timeout connect 1s", "timeout connect 2s");
+    }
+    pod.push(&next).await.expect("taken");
     let old = |scrape: &Scrape| scrape.value("fairway_haproxy_old_workers") == Some(1.0);
     let scrape = scrape_with(&pod, "an old worker", old).await;
     scrape.has(&[("fairway_agent_reloads_total", 2.0), ("fairway_agent_failed_reloads_total", 0.0)]);

@@ -75,7 +75,7 @@ impl Applier {
         let mut snapshots = self.snapshots_of(&touched).await?;
         let slots: Slots = snapshots.iter().flat_map(|snapshot| snapshot.slots.clone()).collect();
         let hashes = (known.hashes.0, wanted.hash.clone());
-        let reached = Known { hashes, loaded: known.loaded, running: next.clone() };
+        let reached = Known { hashes, running: next.clone(), ..known };
         if plan_change(reached.situation(&slots), &next) != Change::Nothing {
             return Err(failed("the worker told otherwise"));
         }
@@ -100,7 +100,8 @@ impl Applier {
         let read = |hash: &str| -> Result<_, Why> {
             Ok(Arc::new(Version::read(self.files.contents(hash).ok_or(Why::Unknown)?)?))
         };
-        let known = Known { loaded: read(&hashes.0)?, running: read(&hashes.1)?, hashes };
+        let (loaded, running) = (read(&hashes.0)?, read(&hashes.1)?);
+        let known = Known { hashes, loaded, running, adds: self.adds() };
         self.known = Some(known.clone());
         Ok(known)
     }
@@ -131,7 +132,10 @@ impl Applier {
     /// First what no traffic sees, which must be taken to the last; then the rest.
     async fn carry_out(&self, commands: &[Command]) -> Result<(), Why> {
         let prepares = |command: &Command| {
-            matches!(command, Command::Certificate { .. } | Command::Fill { .. } | Command::Aim { .. })
+            matches!(
+                command,
+                Command::Certificate { .. } | Command::Fill { .. } | Command::Add { .. } | Command::Aim { .. }
+            )
         };
         let unseen = commands.iter().take_while(|command| prepares(command)).count();
         for part in [&commands[..unseen], &commands[unseen..]] {
@@ -171,7 +175,8 @@ impl Applier {
             return Ok(());
         }
         let answer = self.worker.ask(line).await.map_err(failed)?;
-        let objects = |line: &&str| !line.trim().is_empty() && !line.ends_with("by 'stats socket command'");
+        let consents = |line: &str| line.ends_with("by 'stats socket command'") || line == "New server registered.";
+        let objects = |line: &&str| !line.trim().is_empty() && !consents(line);
         answer.lines().find(objects).map_or(Ok(()), |objection| Err(failed(objection)))
     }
 

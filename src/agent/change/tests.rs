@@ -50,11 +50,15 @@ fn slots(loaded: &FileMap) -> Slots {
 }
 
 fn change(loaded: &FileMap, running: &FileMap, slots: &Slots, wanted: &FileMap) -> Change {
+    change_of(false, loaded, running, slots, wanted)
+}
+
+fn change_of(adds: bool, loaded: &FileMap, running: &FileMap, slots: &Slots, wanted: &FileMap) -> Change {
     let wanted = match Version::read(wanted.clone()) {
         Ok(wanted) => wanted,
         Err(error) => return Change::Reload(error.into()),
     };
-    plan_change(Situation { loaded: &read(loaded), running: &read(running), slots }, &wanted)
+    plan_change(Situation { loaded: &read(loaded), running: &read(running), slots, adds }, &wanted)
 }
 
 fn planned(before: &FileMap, wanted: &FileMap) -> Change {
@@ -152,7 +156,7 @@ fn patterns_are_replaced_where_each_line_can_be_only_one() {
     assert_eq!(planned(&files(A, &[]), &files(A, &[("x.map", "")])), Change::Reload(Why::File("x.map".to_owned())));
     let known = read(&files(A, &[("x.map", "")]));
     let drifted = known.clone().without("x.map");
-    let situation = Situation { loaded: &known, running: &drifted, slots: &Slots::new() };
+    let situation = Situation { loaded: &known, running: &drifted, slots: &Slots::new(), adds: false };
     assert_eq!(plan_change(situation, &known), expected("x.map", ""), "also when nothing should be there");
 }
 
@@ -223,6 +227,15 @@ fn carry_out(command: &Command, slots: &mut Slots, busy: bool) {
             assert!(slot.maintenance && !slot.busy, "{slot:?}");
             slot.address = Some(*address);
         }),
+        Command::Add { slot, address, weight, .. } => slots.get_mut(&slot.backend).expect("a backend").push(Slot {
+            name: slot.name.clone(),
+            address: Some(*address),
+            check: CheckTarget::default(),
+            maintenance: true,
+            drained: false,
+            weight: *weight,
+            busy: false,
+        }),
         Command::Weigh { slot, weight } => with(slot, &|slot| slot.weight = *weight),
         Command::Ready { slot } => with(slot, &|slot| (slot.maintenance, slot.drained) = (false, false)),
         Command::Maintain { slot } => with(slot, &|slot| (slot.maintenance, slot.busy) = (true, busy)),
@@ -235,13 +248,16 @@ fn takes_traffic(slots: &Slots) -> bool {
 
 proptest! {
     #[test]
-    fn any_servers_become_any_others(sequence in prop::collection::vec((some_servers(), any::<bool>()), 2..8)) {
+    fn any_servers_become_any_others(
+        sequence in prop::collection::vec((some_servers(), any::<bool>()), 2..8),
+        adds in any::<bool>(),
+    ) {
         let mut running = files(&sequence[0].0, &[]);
         let mut started = loaded(&running);
         let mut worker = slots(&started);
         for (lines, busy) in &sequence[1..] {
             let wanted = files(lines, &[]);
-            match change(&started, &running, &worker, &wanted) {
+            match change_of(adds, &started, &running, &worker, &wanted) {
                 Change::Nothing => {}
                 Change::Commands(commands) => {
                     let after = takes_traffic(&slots(&wanted));
@@ -253,12 +269,12 @@ proptest! {
                     prop_assert_eq!(takes_traffic(&worker), after);
                 }
                 Change::Reload(why) => {
-                    prop_assert!(matches!(why, Why::NoSlot(_)), "{}", why);
+                    prop_assert!(matches!(why, Why::NoSlot(_)) && !adds, "{}", why);
                     started = loaded(&wanted);
                     worker = slots(&started);
                 }
             }
-            let next = change(&started, &wanted, &worker, &wanted);
+            let next = change_of(adds, &started, &wanted, &worker, &wanted);
             prop_assert_eq!(next, Change::Nothing);
             // As wanted, address by address.
             let backend = |files: &FileMap| read(files).layout.backends["b"].clone();
@@ -278,4 +294,42 @@ proptest! {
             running = wanted;
         }
     }
+}
+
+/// What a backend with these lines becomes on a HAProxy to which lines can be added, from one with no free slot.
+fn added(rest: &str, wanted: &str) -> Change {
+    let before = files(&format!("{rest}|{A}"), &[]);
+    let wanted = read(&files(&format!("{rest}|{A}|{wanted}"), &[]));
+    let slots = slots(&before);
+    plan_change(Situation { loaded: &read(&before), running: &read(&before), slots: &slots, adds: true }, &wanted)
+}
+
+#[rstest]
+#[case::with_what_is_inherited(
+    "default-server inter 2s",
+    "server c 10.0.0.2:80 weight 7 check",
+    "add server b/fairway-added-20f65c28-1 10.0.0.2:80 weight 7 inter 2s check; \
+     enable health b/fairway-added-20f65c28-1; set server b/fairway-added-20f65c28-1 state ready"
+)]
+#[case::another_kind(
+    "option httpchk",
+    "server c 10.0.0.2:80 weight 7 backup",
+    "add server b/fairway-added-54d00d86-1 10.0.0.2:80 weight 7 backup; set server b/fairway-added-54d00d86-1 state ready"
+)]
+#[case::two(
+    "option httpchk",
+    "server c 10.0.0.2:80 weight 7 backup|server d 10.0.0.3:80 weight 0 backup disabled",
+    "add server b/fairway-added-54d00d86-1 10.0.0.2:80 weight 7 backup; \
+     add server b/fairway-added-54d00d86-2 10.0.0.3:80 weight 0 backup; set server b/fairway-added-54d00d86-1 state ready"
+)]
+fn where_lines_can_be_added_no_member_needs_a_reload(#[case] rest: &str, #[case] server: &str, #[case] expected: &str) {
+    let Change::Commands(commands) = added(rest, server) else { panic!("{:?}", added(rest, server)) };
+    assert_eq!(commands.iter().flat_map(Command::lines).collect::<Vec<_>>().join("; "), expected);
+}
+
+#[rstest]
+#[case::a_file("default-server ssl verify required ca-file a.pem", "server c 10.0.0.2:80 check")]
+#[case::quoted("default-server sni 'str(a b)'", "server c 10.0.0.2:80 check")]
+fn what_the_socket_can_t_be_told_is_a_reload(#[case] rest: &str, #[case] server: &str) {
+    assert_eq!(added(rest, server), Change::Reload(Why::NoSlot("b".to_owned())));
 }

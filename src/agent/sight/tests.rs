@@ -20,7 +20,7 @@ fn version(text: &str) -> Arc<Version> {
 
 fn known() -> Naming {
     let hashes = ("loaded".to_owned(), "running".to_owned());
-    Naming::Known(Known { hashes, loaded: version(LOADED), running: version(RUNNING) })
+    Naming::Known(Known { hashes, loaded: version(LOADED), running: version(RUNNING), adds: false })
 }
 
 fn line(proxy: &str, name: &str, kind: Kind, status: &str, requests: u64) -> Line {
