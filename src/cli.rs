@@ -151,6 +151,6 @@ mod tests {
 
     #[test]
     fn the_command_line_holds_together() {
-        super::Arguments::command().debug_assert();
+        super::Arguments::command().version("0.1.0").debug_assert();
     }
 }
