@@ -107,7 +107,7 @@ async fn pods_that_a_selector_matches_are_followed() {
 
     // A new operator knows nothing of the pods at first, and takes none away.
     let operator = Operator::start(&namespace).await;
-    eventually("a turn", async || (operator.counts().1 >= 1).then_some(())).await;
+    operator.take_three_turns(&client, &namespace).await;
     let (writes, _) = operator.counts();
     assert!(writes <= 1, "a new operator sent {writes} writes for what was there already");
     become_members(&client, &namespace, &["pods.web:10.0.0.2:9090 100"]).await;

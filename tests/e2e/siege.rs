@@ -29,7 +29,7 @@ use crate::{
 /// How long the control plane is away.
 const AWAY: Duration = Duration::from_mins(1);
 /// The operator writes at least so often in what is tried here.
-const WRITES: usize = 10;
+const WRITES: usize = 15;
 
 async fn ways(balancer: &Balancer<'_>) -> Vec<(&'static str, Target, Connections)> {
     let targets = balancer.targets(80, &Speech::Http).await;
