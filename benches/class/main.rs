@@ -34,37 +34,20 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use tokio::{signal::unix, time::sleep};
+use tokio::time::sleep;
 
 use self::{
     agents::Agents,
     fleet::Fleet,
-    support::{Operator, load, make_namespace, number, writes},
+    support::{OURS, Operator, load, make_namespace, number, until_ended, writes},
 };
 
-/// What the operator writes, and the stand-ins do not.
-const OURS: [&str; 8] = [
-    "secrets",
-    "services",
-    "serviceaccounts",
-    "deployments",
-    "poddisruptionbudgets",
-    "networkpolicies",
-    "loadbalancers",
-    "events",
-];
 /// How long nothing may happen before a fleet counts as idle.
 const IDLE: Duration = Duration::from_secs(10);
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let mut terminate = unix::signal(unix::SignalKind::terminate()).unwrap();
-    let mut interrupt = unix::signal(unix::SignalKind::interrupt()).unwrap();
-    tokio::select! {
-        () = measure() => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    until_ended(Box::pin(measure())).await;
 }
 
 async fn measure() {

@@ -37,37 +37,20 @@ use kube::{
     api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use tokio::{signal::unix, time::MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use self::{
     floor::Floor,
     pod::Pod,
-    support::{FLEET, Operator, at, load, make_namespace, number, spread, until, writes},
+    support::{FLEET, OURS, Operator, at, load, make_namespace, number, spread, until, until_ended, writes},
 };
 
 /// Each Service has that many endpoints.
 const MEMBERS: usize = 4;
-/// What the operator writes for load balancers.
-const OURS: [&str; 8] = [
-    "secrets",
-    "services",
-    "serviceaccounts",
-    "deployments",
-    "poddisruptionbudgets",
-    "networkpolicies",
-    "loadbalancers",
-    "events",
-];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let mut terminate = unix::signal(unix::SignalKind::terminate()).unwrap();
-    let mut interrupt = unix::signal(unix::SignalKind::interrupt()).unwrap();
-    tokio::select! {
-        () = measure() => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    until_ended(Box::pin(measure())).await;
 }
 
 /// What a change took.

@@ -17,13 +17,36 @@ use kube::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    signal::unix,
     time::sleep,
 };
 
 /// The namespace of the fleet.
 pub(crate) const FLEET: &str = "fleet";
+/// What the operator writes for load balancers, and the stand-ins do not.
+pub(crate) const OURS: [&str; 8] = [
+    "secrets",
+    "services",
+    "serviceaccounts",
+    "deployments",
+    "poddisruptionbudgets",
+    "networkpolicies",
+    "loadbalancers",
+    "events",
+];
 /// Of the kernel, for `/proc/PID/stat`: always 100 where Rust runs.
 const TICKS: f64 = 100.0;
+
+/// Measures, unless it is told to end: what it has started is ended then.
+pub(crate) async fn until_ended(measure: impl Future<Output = ()>) {
+    let mut terminate = unix::signal(unix::SignalKind::terminate()).unwrap();
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt()).unwrap();
+    tokio::select! {
+        () = measure => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
 
 /// A number from the environment, for quick tries.
 pub(crate) fn number(name: &str, default: usize) -> usize {
