@@ -172,7 +172,7 @@ impl Exporter {
         let deadline = Instant::now() + FRESH;
         loop {
             match self.master.processes().await {
-                Ok(processes) => return Some(processes.old as u64),
+                Ok(processes) => return Some(processes.old.len() as u64),
                 Err(_) if Instant::now() > deadline => return None,
                 Err(_) => sleep(AGAIN).await,
             }

@@ -150,6 +150,15 @@ impl Socket {
         understood(Processes::parse(&self.ask("show proc").await?))
     }
 
+    /// Whether this worker accepts no connection any more, since it is stopping or gone. For the master alone.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn has_stopped_listening(&self, worker: i32) -> io::Result<bool> {
+        let answer = self.ask(&format!("@!{worker} show info")).await?;
+        Ok(answer.lines().all(|line| line != "Stopping: 0"))
+    }
+
     /// Reloads, on the master's socket.
     ///
     /// # Errors
@@ -236,15 +245,15 @@ pub struct Processes {
     pub failed: u64,
     /// The current workers.
     pub workers: Vec<i32>,
-    /// How many old workers there are.
-    pub old: usize,
+    /// The old workers.
+    pub old: Vec<i32>,
     /// The reloads that the oldest of the old workers has outlived; 0 without any.
     pub oldest: usize,
 }
 
 impl Processes {
     fn parse(answer: &str) -> Option<Self> {
-        let mut processes = Self { master: 0, failed: 0, workers: Vec::new(), old: 0, oldest: 0 };
+        let mut processes = Self { master: 0, failed: 0, workers: Vec::new(), old: Vec::new(), oldest: 0 };
         let mut current = true;
         for line in answer.lines() {
             current &= !line.starts_with("# old workers");
@@ -257,7 +266,7 @@ impl Processes {
                 }
                 "worker" if current => processes.workers.push(pid),
                 "worker" => {
-                    processes.old += 1;
+                    processes.old.push(pid);
                     processes.oldest = processes.oldest.max(words.next()?.parse().ok()?);
                 }
                 _ => {}
@@ -313,7 +322,7 @@ mod tests {
             # old workers\n2860            worker          3               0d00h01m01s     2.6.12\n# programs\n";
         assert_eq!(
             Processes::parse(answer),
-            Some(Processes { master: 2863, failed: 1, workers: vec![2866], old: 1, oldest: 3 })
+            Some(Processes { master: 2863, failed: 1, workers: vec![2866], old: vec![2860], oldest: 3 })
         );
         assert_eq!(Processes::parse("Unknown command\n"), None);
     }

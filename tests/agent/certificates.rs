@@ -1,9 +1,7 @@
 //! Certificates that are exchanged while HAProxy runs: seen by clients, without a reload; a bad one is refused
 //! and leaves nothing behind.
 
-use std::time::Duration;
-
-use fairway::{agent::protocol::Configuration, clients::haproxy::Socket};
+use fairway::agent::protocol::Configuration;
 use rustls::{RootCertStore, pki_types::CertificateDer};
 
 use crate::{changes::shown_certificate, pod::Pod};
@@ -54,6 +52,21 @@ async fn a_rotation_is_seen_at_once_without_a_reload() {
 }
 
 #[tokio::test]
+async fn what_follows_a_reload_at_once_is_not_taken_by_the_worker_that_goes() {
+    let pod = Pod::running().await;
+    let [first, second] = [made(), made()];
+    for round in 1..=20 {
+        let mut wanted = configuration(&pod, 2 * round, &first.pem, &first.key);
+        let list = if round % 2 == 0 { "site.pem\n" } else { "site.pem web.example\n" };
+        wanted.files.insert("certificates.list".to_owned(), list.to_owned());
+        pod.push(&wanted).await.expect("taken");
+        let mut rotated = configuration(&pod, 2 * round + 1, &second.pem, &second.key);
+        rotated.files.insert("certificates.list".to_owned(), list.to_owned());
+        assert_eq!(pod.push(&rotated).await.expect("taken").reloads, round, "one for each list");
+    }
+}
+
+#[tokio::test]
 async fn a_key_of_another_is_refused_and_the_next_one_is_taken() {
     let pod = Pod::running().await;
     let [first, second] = [made(), made()];
@@ -71,7 +84,7 @@ async fn a_certificate_that_was_exchanged_by_hand_is_put_right() {
     let pod = Pod::running().await;
     let [ours, theirs] = [made(), made()];
     pod.push(&configuration(&pod, 2, &ours.pem, &ours.key)).await.expect("taken");
-    let worker = Socket::new(&pod.path("run/worker.sock"), Duration::from_secs(5));
+    let worker = pod.only_worker().await;
     let pem = format!("{}{}", theirs.pem, theirs.key);
     let pem: String = pem.lines().filter(|line| !line.is_empty()).flat_map(|line| [line, "\n"]).collect();
     worker.ask(&format!("set ssl cert site.pem <<\n{pem}")).await.expect("said");

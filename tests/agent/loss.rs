@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use fairway::clients::haproxy::Socket;
-
 use crate::{
     pod::{Pod, eventually},
     traffic::Traffic,
@@ -43,7 +41,7 @@ async fn a_slow_request_outlives_a_burst_of_reloads() {
     let web = pod.web();
     let slow = tokio::spawn(async move { get(web, "/slow").await });
     // It has reached its worker once the worker counts it.
-    let worker = Socket::new(&pod.path("run/worker.sock"), Duration::from_secs(5));
+    let worker = pod.worker();
     let counted = async || {
         let counts = worker.ask("show servers conn pool2").await.ok()?;
         let line = counts.lines().find(|line| line.starts_with("pool2/m1 "))?;
@@ -69,7 +67,7 @@ async fn a_change_that_needs_no_reload_does_not_wait_for_old_workers() {
     pod.push(&wanted(2, 20, "")).await.expect("taken");
     let web = pod.web();
     let slow = tokio::spawn(async move { get(web, "/slow").await });
-    let worker = Socket::new(&pod.path("run/worker.sock"), Duration::from_secs(5));
+    let worker = pod.worker();
     let busy = async || worker.slots_and_use(Some("pool")).await.ok()?["pool"][0].busy.then_some(());
     eventually("the slow request is under way", busy).await;
     // As many as an old worker may outlive: another one would have to wait for it.

@@ -211,6 +211,18 @@ impl Pod {
         let master = Socket::new(&self.path("run/master.sock"), Duration::from_secs(5));
         eventually("the master answers", async || master.processes().await.ok()).await
     }
+
+    /// The socket of the worker.
+    pub(crate) fn worker(&self) -> Socket {
+        Socket::new(&self.path("run/worker.sock"), Duration::from_secs(5))
+    }
+
+    /// The socket of the worker once it is the only one: for a moment after a reload the one that goes may still answer
+    /// there, and take what somebody says by hand with it.
+    pub(crate) async fn only_worker(&self) -> Socket {
+        eventually("the old workers are gone", async || (self.processes().await.old.is_empty()).then_some(())).await;
+        self.worker()
+    }
 }
 
 /// Waits until there is a value.

@@ -6,7 +6,6 @@ use std::{fmt::Write, net::SocketAddr, time::Duration};
 use fairway::{
     agent::protocol::{Configuration, MAIN_FILE, MemberState, Report},
     api::LoadBalancer,
-    clients::haproxy::Socket,
     loadbalancer::{
         plan::{self, objects::read_configuration},
         world::{Identity, World},
@@ -50,10 +49,6 @@ async fn pools() -> String {
         write!(pools, "{{ name: {name}, members: [{{ address: 127.0.0.1, port: {port} }}] }}, ").expect("written");
     }
     format!("[{pools}{{ name: empty }}]")
-}
-
-fn worker(pod: &Pod) -> Socket {
-    Socket::new(&pod.path("run/worker.sock"), Duration::from_secs(5))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,7 +199,7 @@ async fn patterns_that_drift_are_put_right_and_counted() {
         "del acl allowed-web.acl 127.0.0.0/8",
     ];
     for (drifted, command) in (1..).zip(by_hand) {
-        let answer = worker(&pod).ask(command).await.expect("said");
+        let answer = pod.only_worker().await.ask(command).await.expect("said");
         assert_eq!(answer.trim(), "", "{command}");
         pod.report_with(|report| report.drifted == drifted).await;
         let web = pod.web();
@@ -215,11 +210,11 @@ async fn patterns_that_drift_are_put_right_and_counted() {
         .await;
     }
     // Somebody else's unfinished change is in nobody's way, and an empty table must be empty too.
-    worker(&pod).ask("prepare map routes-web.map").await.expect("said");
-    worker(&pod).ask("add map @1000 routes-web.map x y").await.expect("said");
+    pod.only_worker().await.ask("prepare map routes-web.map").await.expect("said");
+    pod.only_worker().await.ask("add map @1000 routes-web.map x y").await.expect("said");
     let without = configuration(&pod, 3, ", allowedCidrs: [127.0.0.0/8]", &pools);
     assert_eq!(pod.push(&without).await.expect("taken").reloads, reloads);
-    worker(&pod).ask("add map routes-web.map |1|| c.http").await.expect("said");
+    pod.only_worker().await.ask("add map routes-web.map |1|| c.http").await.expect("said");
     let report = pod.report_with(|report| report.drifted == 6).await;
     assert_eq!(report.reloads, reloads);
     assert_eq!(get(pod.web(), "/r").await.expect("an answer"), "a");
@@ -262,11 +257,12 @@ async fn a_monitor_is_aimed_elsewhere_and_back_without_a_reload() {
     let report = pod.report_with(|report| down(report, a) && up(report, b)).await;
     assert_eq!((report.reloads, report.drifted), (reloads, 0));
     // A hand that aims elsewhere is a drift.
-    let slot = worker(&pod).slots().await.expect("slots")["a.http"]
+    let slot = pod.worker().slots().await.expect("slots")["a.http"]
         .iter()
         .find(|slot| slot.address == Some(b))
         .map(|slot| slot.name.clone());
-    worker(&pod)
+    pod.only_worker()
+        .await
         .ask(&format!("set server a.http/{} check-addr 127.0.0.1 port 1", slot.expect("b has one")))
         .await
         .expect("said");

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write, net::SocketAddr, time::Duration};
 
 use fairway::{
     agent::protocol::{Configuration, MAIN_FILE, MemberState, Report},
-    clients::haproxy::{LOADED, Socket},
+    clients::haproxy::LOADED,
 };
 
 use crate::{
@@ -21,10 +21,6 @@ pub(crate) fn members(pod: &Pod, sequence: u64, members: &[(SocketAddr, u16)]) -
         writeln!(rest, "    server {address} {address} weight {weight} check inter 50").expect("written");
     }
     pod.configuration(sequence, &rest)
-}
-
-fn worker(pod: &Pod) -> Socket {
-    Socket::new(&pod.path("run/worker.sock"), Duration::from_secs(5))
 }
 
 async fn servers<const N: usize>(texts: [&'static str; N]) -> [SocketAddr; N] {
@@ -94,7 +90,7 @@ async fn a_member_that_is_taken_out_finishes_what_it_has_and_its_slot_waits_for_
     pod.push(&members(&pod, 2, &[(a, 1)])).await.expect("taken");
     let web = pod.web();
     let slow = tokio::spawn(async move { get(web, "/slow").await });
-    let busy = async || worker(&pod).slots_and_use(Some("pool")).await.ok()?["pool"][0].busy.then_some(());
+    let busy = async || pod.worker().slots_and_use(Some("pool")).await.ok()?["pool"][0].busy.then_some(());
     eventually("the slow request is under way", busy).await;
     // One own line and two spare ones: the third change needs a line that is still busy, or one more.
     let after = if adds_lines(&pod).await { 1 } else { 2 };
@@ -137,7 +133,7 @@ async fn an_added_line_is_checked_known_again_and_used_again() {
     // What it is used for follows from the worker alone.
     pod.agent.kill().await;
     pod.report_with(|report| report.pools.get("pool").is_some_and(|pool| pool.len() == 5)).await;
-    let lines = async || worker(&pod).slots().await.expect("slots")["pool"].len();
+    let lines = async || pod.worker().slots().await.expect("slots")["pool"].len();
     let before = lines().await;
     pod.push(&members(&pod, 4, &[(d, 1)])).await.expect("taken");
     assert_eq!(answers(&pod).await, ["d".to_owned()].into());
@@ -163,7 +159,7 @@ async fn an_open_tcp_connection_keeps_its_slot() {
     assert_eq!(client.get("/").await.expect("an answer"), "a");
     pod.push(&members(3, &[b])).await.expect("taken");
     pod.push(&members(4, &[b, c])).await.expect("taken");
-    assert!(worker(&pod).slots_and_use(Some("pool")).await.expect("slots")["pool"][0].busy);
+    assert!(pod.worker().slots_and_use(Some("pool")).await.expect("slots")["pool"][0].busy);
     let report = pod.push(&members(5, &[b, c, pod.web()])).await.expect("taken");
     let reloads = if adds_lines(&pod).await { 1 } else { 2 };
     assert_eq!(report.reloads, reloads, "the line of the open connection was not to be had");
@@ -198,7 +194,7 @@ async fn haproxy_starts_with_what_ran_last() {
     eventually("the last one runs", async || get(web, "/").await.ok().filter(|text| text == "b")).await;
     let loaded = format!("{LOADED}={}", wanted.hash());
     eventually("it was started with it", async || {
-        worker(&pod).ask(&format!("show env {LOADED}")).await.ok().filter(|answer| answer.contains(&loaded))
+        pod.worker().ask(&format!("show env {LOADED}")).await.ok().filter(|answer| answer.contains(&loaded))
     })
     .await;
     let report = pod.push(&members(&pod, 4, &[(a, 1), (b, 6)])).await.expect("taken");
@@ -220,7 +216,7 @@ async fn drift_is_put_right_and_counted() {
         format!("set server pool/{a} addr 127.0.0.1 port 1"),
     ];
     for (drifted, command) in (1..).zip(by_hand) {
-        worker(&pod).ask(&command).await.expect("said");
+        pod.only_worker().await.ask(&command).await.expect("said");
         let report = pod.report_with(|report| report.drifted == drifted).await;
         assert_eq!(report.proven.expect("proven").sequence, 3, "{command}");
         let expected = vec![(a.to_string(), 5), (b.to_string(), 6)];

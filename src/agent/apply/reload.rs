@@ -88,6 +88,7 @@ impl Applier {
         let mut pause = SHORTEST_LOOK;
         loop {
             if self.worker.marker().await.is_ok_and(|marker| marker.as_ref() == Some(&wanted.hash)) {
+                self.wait_for_old_workers_to_close().await;
                 return Ok(());
             }
             if self.master.processes().await.is_ok_and(|processes| processes.failed > 0) {
@@ -101,6 +102,23 @@ impl Applier {
             }
             sleep(pause).await;
             pause = (pause * 5 / 4).min(LONGEST_LOOK);
+        }
+    }
+
+    /// The workers share one socket: until the old ones have closed it, commands may still reach them. If they take too
+    /// long, what is said next is found not to be done, and costs a reload.
+    async fn wait_for_old_workers_to_close(&self) {
+        let deadline = Instant::now() + SOCKET_PATIENCE;
+        while Instant::now() < deadline {
+            let old = self.master.processes().await.map(|processes| processes.old);
+            let mut closed = old.is_ok();
+            for worker in old.unwrap_or_default() {
+                closed &= self.master.has_stopped_listening(worker).await.unwrap_or(false);
+            }
+            if closed {
+                return;
+            }
+            sleep(SHORTEST_LOOK).await;
         }
     }
 }
