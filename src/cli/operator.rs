@@ -12,7 +12,7 @@ use crate::{
     loadbalancer::{LoadBalancers, world::Installation},
     reconcile::{
         Engine, Scope, Settings,
-        lease::{Lease, Timings},
+        lease::{Apart, Leadership, Lease, Timings},
         upgrades,
     },
     telemetry::{Exposition, Metrics, Readiness, http},
@@ -70,10 +70,10 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let http = tokio::spawn(http::serve(listener, http::router(exposition, readiness.clone())));
 
     let client = connect().await?;
-    let lease = Lease::new(client.clone(), &options.namespace, LEASE, &options.name, Timings::default());
     info!(name = options.name, "Waiting to lead.");
+    let apart = Apart::start()?;
     let mut leadership = tokio::select! {
-        leadership = lease.acquire() => leadership,
+        leadership = apart.run(acquire(options.namespace.clone(), options.name.clone())) => leadership??,
         () = asked(stop.clone()) => return Ok(()),
     };
     metrics.leader.set(1);
@@ -88,6 +88,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     leadership.release().await;
     info!("Stopped.");
     Ok(())
+}
+
+/// Waits until this process leads, with a client of its own.
+async fn acquire(namespace: String, name: String) -> anyhow::Result<Leadership> {
+    let lease = Lease::new(connect().await?, &namespace, LEASE, &name, Timings::default());
+    Ok(lease.acquire().await)
 }
 
 /// The cluster of this pod, or of the kubeconfig.

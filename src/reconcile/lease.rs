@@ -5,7 +5,7 @@
 //! it has watched it unchanged for the whole of its duration by its own clock, and a leader stops by its
 //! own clock, before that, when it cannot renew.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -17,7 +17,9 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use tokio::{
+    runtime::{Builder, Runtime},
     sync::watch,
+    task::JoinError,
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -25,14 +27,14 @@ use tracing::{info, warn};
 
 use super::context::Clock;
 
-/// How long things take. `renew_deadline` is shorter than `duration`, and `retry` than `renew_deadline`.
+/// How long things take. `renew_deadline` and `retry` together are shorter than `duration`.
 #[derive(Clone, Copy, Debug)]
 pub struct Timings {
     /// How long others leave a lease that is not renewed alone.
     pub duration: Duration,
-    /// How long a leader goes on without a renewal.
+    /// For how long a leader tries to renew, once that is due, before it gives up.
     pub renew_deadline: Duration,
-    /// How long there is between tries, of the leader and of the others.
+    /// When a renewal is due after the last, and how far apart tries begin, of the leader and of the others.
     pub retry: Duration,
 }
 
@@ -46,6 +48,11 @@ impl Default for Timings {
         }
     }
 }
+
+/// A thread with a runtime of its own, for a lease: a renewal then waits for none of the work that keeps other threads
+/// busy, and for none of their connections. What is begun on it ends with it.
+#[derive(Debug)]
+pub struct Apart(Option<Runtime>);
 
 /// A candidate for a lease.
 #[derive(Clone)]
@@ -70,6 +77,37 @@ pub struct Leadership {
 struct Observed {
     lease: LeaseObject,
     since: Instant,
+}
+
+impl Apart {
+    /// A thread that does nothing yet.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start() -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("lease").enable_all().build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Does something there. A client that is made in it sends from there as well.
+    ///
+    /// # Errors
+    /// When it panics.
+    pub async fn run<T: Send + 'static>(&self, act: impl Future<Output = T> + Send + 'static) -> Result<T, JoinError> {
+        match &self.0 {
+            Some(runtime) => AbortOnDropHandle::new(runtime.spawn(act)).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Not waited for, since it may be dropped where nobody may wait.
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Lease {
@@ -138,23 +176,27 @@ impl Lease {
         Leadership { renewing: AbortOnDropHandle::new(renewing), lost, released }
     }
 
-    /// Renews until that fails for too long, another holds the lease, or it is to be released.
+    /// Renews until that fails for too long, another holds the lease, or it is to be released. The time counts from
+    /// when the last renewal that succeeded was begun, since others may have seen it from that moment on.
     async fn renew(self, mut lease: LeaseObject, mut renewed: Instant, mut releasing: watch::Receiver<bool>) {
+        let Timings { renew_deadline, retry, duration: _ } = self.timings;
+        let mut due = renewed + retry;
         loop {
-            let deadline = renewed + self.timings.renew_deadline;
-            let release = timeout(self.timings.retry, releasing.wait_for(|release| *release)).await.is_ok();
+            let release = timeout_at(due, releasing.wait_for(|release| *release)).await.is_ok();
             if release {
                 return self.give_up(lease).await;
             }
-            let begun = Instant::now();
+            let (begun, deadline) = (Instant::now(), renewed + retry + renew_deadline);
+            // After a try that took long the next begins at once: that leaves time for two whole ones.
+            due = begun + retry;
             let request = self.try_renew(&mut lease);
-            match timeout_at(deadline.min(begun + self.timings.renew_deadline / 2), request).await {
+            match timeout_at(deadline.min(begun + renew_deadline / 2), request).await {
                 Ok(Ok(true)) => renewed = begun,
                 Ok(Ok(false)) => return warn!(lease = self.name, "Another process holds the lease."),
                 Ok(Err(error)) => warn!(lease = self.name, %error, "The lease could not be renewed."),
                 Err(_) => warn!(lease = self.name, "The lease could not be renewed in time."),
             }
-            if Instant::now() >= renewed + self.timings.renew_deadline {
+            if Instant::now() >= renewed + retry + renew_deadline {
                 return warn!(lease = self.name, "The lease could not be renewed for too long.");
             }
         }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use fairway::reconcile::lease::{Lease, Timings};
+use fairway::reconcile::lease::{Apart, Lease, Timings};
 use k8s_openapi::api::coordination::v1::Lease as LeaseObject;
 use kube::Api;
 use rstest::rstest;
@@ -88,6 +88,34 @@ async fn a_leader_survives_a_short_outage_and_a_lost_answer() {
     server.fault(Fault::new(What::DropReply).on(|request| request.verb == Verb::Update).times(1));
     server.fault(Fault::new(What::Fail(503)).on(|request| request.verb == Verb::Update).times(2));
     assert!(timeout(Duration::from_mins(5), one.lost()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_survives_a_lost_connection_and_a_slow_answer_after_it() {
+    let server = ApiServer::new();
+    let mut one = candidate(&server, "one").acquire().await;
+    for _ in 0..5 {
+        server.fault(Fault::new(What::Hang).on(|request| request.verb == Verb::Update).times(1));
+        let slow = What::Delay(Duration::from_secs(4));
+        server.fault(Fault::new(slow).on(|request| request.verb == Verb::Update).times(1));
+        assert!(timeout(Duration::from_mins(1), one.lost()).await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_goes_on_leading_while_all_other_threads_are_busy() {
+    let (second, busy) = (Duration::from_secs(1), Duration::from_secs(5));
+    let timings = Timings { duration: 4 * second, renew_deadline: 3 * second, retry: second / 5 };
+    let (server, apart) = (ApiServer::new(), Apart::start().expect("a thread"));
+    let acquiring = {
+        let server = server.clone();
+        async move { Lease::new(server.client(), "system", "fairway", "one", timings).acquire().await }
+    };
+    let mut one = apart.run(acquiring).await.expect("no panic");
+    let working: Vec<_> = (0..8).map(|_| tokio::spawn(async move { std::thread::sleep(busy) })).collect();
+    tokio::task::block_in_place(|| std::thread::sleep(busy));
+    assert!(timeout(second, one.lost()).await.is_err());
+    working.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(start_paused = true)]
