@@ -40,6 +40,7 @@ fn status(now: Timestamp) -> LoadBalancerStatus {
         ("ResolvedRefs", "ResolvedRefs", "all that the spec names is there"),
         ("Programmed", "Programmed", "1 of 1 replicas have proven the configuration"),
         ("Ready", "Serving", "1 of 1 replicas serve"),
+        ("VersionSupported", "Supported", "the replicas run HAProxy 2.6.12"),
         ("Reconciled", "Reconciled", ""),
     ];
     LoadBalancerStatus {
