@@ -27,7 +27,7 @@ pub(super) fn load_balancer() -> Result<Value, GenerateError> {
 }
 
 /// A file that was built in.
-pub(super) fn read(path: &str, text: &str) -> Result<Value, GenerateError> {
+pub(in crate::package) fn read(path: &str, text: &str) -> Result<Value, GenerateError> {
     serde_saphyr::from_str(text)
         .map_err(|source| GenerateError::Input { path: path.to_owned(), source: Box::new(source) })
 }

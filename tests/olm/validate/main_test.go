@@ -12,7 +12,7 @@ const csv = "manifests/fairway.clusterserviceversion.yaml"
 
 func TestMistakesAreFound(t *testing.T) {
 	for name, mistake := range map[string]struct{ file, from, to, expected string }{
-		"a level that there is not": {csv, "capabilities: Basic Install", "capabilities: Flying", "capabilities"},
+		"a level that there is not": {csv, "capabilities: Seamless Upgrades", "capabilities: Flying", "capabilities"},
 		"a category of our own":     {csv, "categories: Networking", "categories: Boats", "categories"},
 		"no requests":               {csv, "requests:\n                    cpu: 50m", "other:\n                    cpu: 50m", "resource requests"},
 		"no version of Kubernetes":  {csv, `minKubeVersion: "1.31.0"`, "minKubeVersion: soon", "MinKubeVersion"},
