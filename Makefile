@@ -68,7 +68,7 @@ operatorhub: bundle ## Write what OperatorHub's repository takes, into target/op
 	rm -rf target/operatorhub
 	mkdir -p target/operatorhub/operators/fairway/$(VERSION)
 	cp config/bundle/ci.yaml target/operatorhub/operators/fairway/
-	cp -r target/bundle/manifests target/bundle/metadata target/operatorhub/operators/fairway/$(VERSION)/
+	cp -r target/bundle/manifests target/bundle/metadata target/bundle/tests target/operatorhub/operators/fairway/$(VERSION)/
 	cd tests/olm/validate && go run . ../../../target/operatorhub/operators/fairway/$(VERSION)
 
 .PHONY: lint

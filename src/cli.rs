@@ -2,12 +2,16 @@
 
 mod operator;
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
-    agent, package,
+    agent, package, scorecard,
     telemetry::{self, logs},
 };
 
@@ -35,6 +39,8 @@ enum Program {
     /// The half of an HAProxy pod that takes configurations and proves that they run.
     #[command(subcommand)]
     Agent(agent::Command),
+    /// A test of scorecard: what the package claims of a capability level, tried on the cluster that it runs in.
+    Scorecard(scorecard::Options),
     /// Write CRDs, roles, reference pages and the package for OLM from the code.
     Generate(GenerateOptions),
     /// Print the completions of a shell, to be sourced.
@@ -113,6 +119,7 @@ fn run(arguments: Arguments, version: &'static str) -> anyhow::Result<()> {
             clap_complete::generate(shell, &mut Arguments::command(), "fairway", &mut io::stdout());
             Ok(())
         }
+        Program::Scorecard(options) => certify(options),
         Program::Operator(options) => served(log_format, &log, async { operator::run(options).await }),
         Program::Agent(command) => served(log_format, &log, async { Ok(command.run(version).await?) }),
     }
@@ -129,6 +136,14 @@ fn generate(options: GenerateOptions, version: &str) -> Result<(), package::Gene
             package::write_catalog(&folder.output, &package::releases(&folder.releases)?)
         }
     }
+}
+
+/// Runs a test of scorecard, which reads the pod's log: nothing but the result may stand there, so nothing is logged.
+fn certify(options: scorecard::Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = serde_json::to_string_pretty(&runtime.block_on(scorecard::run(options)))?;
+    writeln!(io::stdout(), "{result}")?;
+    Ok(())
 }
 
 /// Runs a program that serves, with logs and traces around it.

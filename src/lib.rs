@@ -12,6 +12,7 @@
 //! | [`agent`] | how a pod's HAProxy takes a configuration and proves that it runs | files, sockets and processes of its pod |
 //! | [`clients`] | nothing: one file for each system that is spoken to | the network |
 //! | [`telemetry`] | what is logged, traced and measured | standard error, HTTP |
+//! | [`scorecard`] | whether the package does what it claims of each capability level, on a cluster | the namespace of the test, HTTP |
 //! | [`package`] | what `fairway generate` writes: CRDs, RBAC, docs, the package for OLM | files |
 
 pub mod agent;
@@ -22,4 +23,5 @@ pub mod clients;
 pub mod loadbalancer;
 pub mod package;
 pub mod reconcile;
+pub mod scorecard;
 pub mod telemetry;

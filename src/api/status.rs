@@ -15,7 +15,8 @@ pub struct LoadBalancerStatus {
 
     /// `Accepted`: the spec makes sense. `ResolvedRefs`: all that it names is there and usable.
     /// `Programmed`: every serving replica has proven that it runs the configuration of the observed
-    /// generation. `Ready`: at least one replica serves. `CertificatesCurrent`, where certificates are
+    /// generation. `Ready`: at least one replica serves. `VersionSupported`, once a replica has told its
+    /// version: all run an HAProxy that Fairway supports. `CertificatesCurrent`, where certificates are
     /// served: none of them ends within 21 days. `Reconciled`: the last turn ended without an error.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

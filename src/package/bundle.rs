@@ -9,10 +9,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::{Map, Value, json};
 
 use self::csv::{DESCRIPTION, icon};
+pub(super) use self::examples::read;
 use super::{
     File, GenerateError,
     releases::{PACKAGE, Releases},
-    yaml,
+    scorecard, yaml,
 };
 
 /// The images of a release, by tag or by digest.
@@ -47,6 +48,7 @@ pub(super) fn files(
     let mut files = vec![
         yaml("manifests/fairway.clusterserviceversion.yaml", &[csv::csv(version, releases, images, definitions)?])?,
         yaml("metadata/annotations.yaml", &[json!({ "annotations": labels })])?,
+        scorecard::config(&images.fairway)?,
         File { path: "Dockerfile".to_owned(), content: dockerfile(&labels) },
     ];
     for definition in definitions {
@@ -71,14 +73,17 @@ fn labels(version: &str, releases: &Releases) -> Result<Map<String, Value>, Gene
         ("channels.v1", channels.as_str()),
         ("channel.default.v1", releases.default_channel()),
     ];
-    let prefix = "operators.operatorframework.io.bundle";
-    Ok(labels.into_iter().map(|(name, value)| (format!("{prefix}.{name}"), json!(value))).collect())
+    let labels = labels.map(|(name, value)| (format!("bundle.{name}"), value));
+    let tests = [("mediatype.v1", "scorecard+v1"), ("config.v1", scorecard::FOLDER)];
+    let tests = tests.map(|(name, value)| (format!("test.{name}"), value));
+    let prefix = "operators.operatorframework.io";
+    Ok(labels.into_iter().chain(tests).map(|(name, value)| (format!("{prefix}.{name}"), json!(value))).collect())
 }
 
 fn dockerfile(labels: &Map<String, Value>) -> String {
     let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     format!(
-        "# Written by `fairway generate`; edit the code instead.\nFROM scratch\nLABEL {}\nCOPY manifests /manifests/\nCOPY metadata /metadata/\n",
+        "# Written by `fairway generate`; edit the code instead.\nFROM scratch\nLABEL {}\nCOPY manifests /manifests/\nCOPY metadata /metadata/\nCOPY tests /tests/\n",
         labels.join(" \\\n      ")
     )
 }

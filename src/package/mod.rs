@@ -5,6 +5,7 @@ mod bundle;
 mod rbac;
 mod reference;
 mod releases;
+mod scorecard;
 
 use std::{
     fmt::Write,
@@ -141,6 +142,7 @@ fn files(version: &str, releases: &Releases) -> Result<Vec<File>, GenerateError>
     let definitions = definitions();
     let mut files = vec![
         yaml("config/rbac/roles.yaml", &rbac::roles())?,
+        yaml("scorecard/rbac.yaml", &scorecard::account())?,
         File { path: "docs/metrics.md".to_owned(), content: metrics_page() },
         File { path: "docs/reference.md".to_owned(), content: reference::page(&definitions) },
     ];

@@ -11,11 +11,12 @@ pub(super) const ACCOUNT: &str = "fairway-operator";
 /// operator's own.
 pub(super) fn roles() -> Vec<Value> {
     let everywhere = [cluster_rules(), operand_rules()].concat();
+    let own = json!({ "name": ACCOUNT, "namespace": NAMESPACE });
     vec![
         role("ClusterRole", &json!({ "name": ACCOUNT }), &everywhere),
-        binding("ClusterRole", &json!({ "name": ACCOUNT })),
-        role("Role", &json!({ "name": ACCOUNT, "namespace": NAMESPACE }), &own_rules()),
-        binding("Role", &json!({ "name": ACCOUNT, "namespace": NAMESPACE })),
+        binding("ClusterRole", &json!({ "name": ACCOUNT }), &own),
+        role("Role", &own, &own_rules()),
+        binding("Role", &own, &own),
     ]
 }
 
@@ -65,16 +66,18 @@ fn rules(rules: Value) -> Vec<Value> {
     if let Value::Array(rules) = rules { rules } else { vec![] }
 }
 
-fn role(kind: &str, metadata: &Value, rules: &[Value]) -> Value {
+/// A Role or `ClusterRole`.
+pub(super) fn role(kind: &str, metadata: &Value, rules: &[Value]) -> Value {
     json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules })
 }
 
-fn binding(role: &str, metadata: &Value) -> Value {
+/// Gives the role of the binding's own name to an account, which is told by its name and namespace.
+pub(super) fn binding(role: &str, metadata: &Value, account: &Value) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": format!("{role}Binding"),
         "metadata": metadata,
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": ACCOUNT },
-        "subjects": [{ "kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE }],
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": metadata["name"] },
+        "subjects": [{ "kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"] }],
     })
 }

@@ -9,6 +9,7 @@ use fairway::{
     loadbalancer::plan::objects::read_configuration,
 };
 use k8s_openapi::api::{
+    apps::v1::Deployment,
     core::v1::{Pod, Secret, Service},
     discovery::v1::EndpointSlice,
     events::v1::Event,
@@ -168,5 +169,33 @@ async fn an_agent_that_does_not_answer_is_told_found_and_forgotten() {
     let asked = agents.asked();
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(agents.asked() <= asked + 1, "asked {} times in three seconds of rest", agents.asked() - asked);
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn an_haproxy_that_is_too_old_is_told_and_left_alone() {
+    let (client, namespace) = namespace().await;
+    make_service(&client, &namespace, &["192.0.2.1"]).await;
+    let operator = Operator::start(&namespace).await;
+    create(&client, &namespace, spec()).await;
+    let mut agents = Agents::new();
+    agents.haproxy_version = "2.4.22";
+    let agents = Arc::new(agents);
+    listen(&client, &namespace, &agents).await;
+    for (name, address) in [("shop-lb-a", agents.addresses[0]), ("shop-lb-b", agents.addresses[1])] {
+        make_pod(&client, &namespace, name, address).await;
+    }
+    let message = condition(&client, &namespace, "VersionSupported", "False/TooOld").await;
+    assert!(message.contains("HAProxy 2.4.22") && message.contains("spec.image"), "{message}");
+    proven(&client, &namespace, 2).await;
+    let reasons = async || {
+        let events = Api::<Event>::namespaced(client.clone(), &namespace).list(&ListParams::default()).await.unwrap();
+        events.into_iter().filter_map(|event| event.reason).collect::<Vec<_>>()
+    };
+    eventually("an event", async || reasons().await.contains(&"TooOld".to_owned()).then_some(())).await;
+    // It is managed as any other, and its pods stay as they are.
+    condition(&client, &namespace, "Ready", "True/Serving").await;
+    let deployment = get::<Deployment>(&client, &namespace, "shop-lb").await.unwrap();
+    assert_eq!(deployment.metadata.generation, Some(1));
     operator.stop().await;
 }

@@ -5,5 +5,6 @@
 mod mistakes;
 mod modes;
 mod operator;
+mod scorecard;
 mod uninstall;
 mod upgrade;

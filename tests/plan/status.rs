@@ -6,6 +6,8 @@ use fairway::{
     loadbalancer::world::Replica,
 };
 
+use rstest::rstest;
+
 use crate::fixtures::{ONE_MEMBER, condition, health, load_balancer, planned, replica, settled, world};
 
 #[test]
@@ -99,4 +101,61 @@ fn a_replica_that_has_not_answered_yet_keeps_programmed_open() {
         (verdict.as_str(), message.as_str()),
         ("False/Pending", "2 of 3 replicas have proven the configuration")
     );
+}
+
+/// What each of the replicas says of its HAProxy.
+fn runs(world: &mut fairway::loadbalancer::world::World, versions: [&str; 2]) {
+    for (replica, version) in world.replicas.iter_mut().zip(versions) {
+        version.clone_into(&mut replica.report.as_mut().unwrap().as_mut().unwrap().haproxy_version);
+    }
+}
+
+#[rstest]
+#[case(["2.6.0", "2.6.12"], "True/Supported", "run HAProxy 2.6.12")]
+#[case(["2.6.12", "3.0.11"], "True/Supported", "run HAProxy 2.6.12 and 3.0.11")]
+#[case(["2.6.12", ""], "True/Supported", "2.6.12")]
+#[case(["3.4", "2.8.1"], "True/Supported", "2.8.1 and 3.4")]
+#[case(["2.6.12", "2.4.22"], "False/TooOld", "runs HAProxy 2.4.22, which is older")]
+#[case(["1.8.4", "4.0.1"], "False/TooOld", "1.8.4")]
+#[case(["2.6.12", "4.0.1"], "False/TooNew", "runs HAProxy 4.0.1, which is newer")]
+fn an_unsupported_version_is_told_with_what_to_do(
+    #[case] versions: [&str; 2],
+    #[case] expected: &str,
+    #[case] said: &str,
+) {
+    let mut resource = load_balancer(ONE_MEMBER);
+    let mut world = world();
+    settled(&mut resource, &mut world);
+    runs(&mut world, versions);
+    let plan = planned(&resource, &world);
+    let (verdict, message) = condition(&plan, "VersionSupported");
+    assert_eq!(verdict, expected);
+    assert!(message.contains(said), "{message}");
+    assert_eq!(plan.effects, [], "nothing is done to what serves");
+    assert_eq!(condition(&plan, "Ready").0, "True/Serving");
+    if expected.starts_with("False") {
+        assert!(message.contains("choose an image with HAProxy 2.6 to 3.x in spec.image"), "{message}");
+        let told: Vec<_> = plan.events.iter().map(|event| (event.reason, event.warning)).collect();
+        assert_eq!(told, [(&expected[6..], true)]);
+        resource.status = Some(plan.status);
+        assert_eq!(planned(&resource, &world).events, [], "told once");
+    }
+}
+
+#[test]
+fn the_version_is_known_also_while_nobody_answers() {
+    let mut resource = load_balancer(ONE_MEMBER);
+    let mut world = world();
+    settled(&mut resource, &mut world);
+    runs(&mut world, ["2.4.22", "2.4.22"]);
+    resource.status = Some(planned(&resource, &world).status);
+    for replica in &mut world.replicas {
+        replica.report = None;
+    }
+    let plan = planned(&resource, &world);
+    assert_eq!(condition(&plan, "VersionSupported").0, "False/TooOld");
+    assert_eq!(plan.status.replica_statuses[0].haproxy_version, "2.4.22");
+    assert_eq!(plan.events, []);
+    let unknown = planned(&load_balancer(ONE_MEMBER), &world).status;
+    assert!(unknown.conditions.iter().all(|condition| condition.type_ != "VersionSupported"));
 }

@@ -38,6 +38,8 @@ pub(crate) struct Agents {
     /// The replicas' addresses, the same for every load balancer; no other process of this machine has them, most
     /// likely.
     pub(crate) addresses: [IpAddr; 2],
+    /// What they say of their HAProxy.
+    pub(crate) haproxy_version: &'static str,
     keys: Arc<Keys>,
     known: Mutex<HashMap<Name, Report>>,
     asked: AtomicU64,
@@ -61,6 +63,7 @@ impl Agents {
         let address = || Ipv4Addr::new(127, 1 + high % 254, low, 200 + NEXT.fetch_add(1, Ordering::Relaxed)).into();
         Self {
             addresses: [address(), address()],
+            haproxy_version: "2.6.12",
             keys: Arc::default(),
             known: Mutex::default(),
             asked: AtomicU64::new(0),
@@ -78,6 +81,31 @@ impl Agents {
         self.pushed.load(Ordering::Relaxed)
     }
 
+    /// What an agent says that has proven a configuration: its members take traffic.
+    fn report(&self, configuration: &Configuration) -> Report {
+        let text = &configuration.files["haproxy.cfg"];
+        let mut report = Report {
+            agent_version: "0.1.0".to_owned(),
+            haproxy_version: self.haproxy_version.to_owned(),
+            proven: Some(Proven { hash: configuration.hash(), sequence: configuration.sequence }),
+            ..Report::default()
+        };
+        let mut pool = String::new();
+        for line in text.lines() {
+            let mut words = line.split_ascii_whitespace();
+            match (words.next(), words.next()) {
+                (Some("backend"), Some(name)) => name.clone_into(&mut pool),
+                (Some("server"), Some(name)) => {
+                    let state = MemberState::NoMonitor;
+                    let member = MemberHealth { name: name.to_owned(), state, weight: 100, check: String::new() };
+                    report.pools.entry(pool.clone()).or_default().push(member);
+                }
+                _ => {}
+            }
+        }
+        report
+    }
+
     /// Another load balancer's agents, who start with a configuration that is mounted. What the first of them trusts
     /// all trust; with it they begin to listen.
     pub(crate) fn add(self: &Arc<Self>, name: &str, identity: &HashMap<String, Vec<u8>>, mounted: &Configuration) {
@@ -87,7 +115,7 @@ impl Agents {
         let key = CertifiedKey::from_der(chain, key, &provider).unwrap();
         let first = self.keys.0.lock().unwrap().insert(name.to_owned(), Arc::new(key)).is_none() && self.alone();
         for address in self.addresses {
-            self.known.lock().unwrap().insert((name.to_owned(), address), report(mounted));
+            self.known.lock().unwrap().insert((name.to_owned(), address), self.report(mounted));
         }
         if first {
             self.serve(&identity["ca.crt"]);
@@ -143,7 +171,7 @@ async fn take(
     Json(configuration): Json<Configuration>,
 ) -> Json<Report> {
     agents.pushed.fetch_add(1, Ordering::Relaxed);
-    let report = report(&configuration);
+    let report = agents.report(&configuration);
     agents.known.lock().unwrap().insert(name, report.clone());
     Json(report)
 }
@@ -160,29 +188,4 @@ async fn tell(
         sleep(Duration::from_secs(query["wait"].parse().unwrap())).await;
     }
     Json(now())
-}
-
-/// What an agent says that has proven a configuration: its members take traffic.
-fn report(configuration: &Configuration) -> Report {
-    let text = &configuration.files["haproxy.cfg"];
-    let mut report = Report {
-        agent_version: "0.1.0".to_owned(),
-        haproxy_version: "2.6.12".to_owned(),
-        proven: Some(Proven { hash: configuration.hash(), sequence: configuration.sequence }),
-        ..Report::default()
-    };
-    let mut pool = String::new();
-    for line in text.lines() {
-        let mut words = line.split_ascii_whitespace();
-        match (words.next(), words.next()) {
-            (Some("backend"), Some(name)) => name.clone_into(&mut pool),
-            (Some("server"), Some(name)) => {
-                let state = MemberState::NoMonitor;
-                let member = MemberHealth { name: name.to_owned(), state, weight: 100, check: String::new() };
-                report.pools.entry(pool.clone()).or_default().push(member);
-            }
-            _ => {}
-        }
-    }
-    report
 }

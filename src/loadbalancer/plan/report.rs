@@ -2,6 +2,7 @@
 
 mod certificates;
 mod health;
+pub mod version;
 
 use std::collections::BTreeSet;
 
@@ -40,6 +41,8 @@ pub const PROGRAMMED: &str = "Programmed";
 pub const READY: &str = "Ready";
 /// Whether no certificate that is served ends soon; only where certificates are served.
 pub const CERTIFICATES: &str = "CertificatesCurrent";
+/// Whether every replica runs a version of `HAProxy` that is supported; only once one has told its version.
+pub const VERSION: &str = "VersionSupported";
 
 /// Of [`PROGRAMMED`], when a replica has said no.
 const REFUSED: &str = "Refused";
@@ -100,7 +103,10 @@ pub fn report(
     let refused = hash.and_then(|hash| refused_before(resource, hash));
     let verdicts =
         [accepted(findings), resolved(findings.references), programmed(&replicas, hash, refused), ready(&replicas)];
-    let verdicts: Vec<Verdict> = verdicts.into_iter().chain(certificates::current(&listeners, now)).collect();
+    let replica_statuses: Vec<ReplicaStatus> =
+        replicas.iter().map(|replica| replica_status(replica, hash, &before.replica_statuses)).collect();
+    let sometimes = version::supported(&replica_statuses).into_iter().chain(certificates::current(&listeners, now));
+    let verdicts: Vec<Verdict> = verdicts.into_iter().chain(sometimes).collect();
     let events = verdicts.iter().filter_map(|verdict| event(verdict, &before.conditions)).collect();
     let mut conditions: Vec<Condition> = verdicts
         .iter()
@@ -119,7 +125,7 @@ pub fn report(
         replicas: count(replicas.len()),
         proven_replicas: count(proven.count()),
         selector: format!("{}={name}", names::LOAD_BALANCER_LABEL),
-        replica_statuses: replicas.iter().take(REPLICAS).map(|replica| replica_status(replica, hash)).collect(),
+        replica_statuses: replica_statuses.into_iter().take(REPLICAS).collect(),
         operating_status: health::overall(resource, &listeners, &replicas),
         listeners,
         pools,
@@ -253,7 +259,7 @@ fn addresses(exposure: ExposureKind, replicas: &[&Replica], world: &World) -> Ve
     }
 }
 
-fn replica_status(replica: &Replica, wanted: Option<&str>) -> ReplicaStatus {
+fn replica_status(replica: &Replica, wanted: Option<&str>, before: &[ReplicaStatus]) -> ReplicaStatus {
     let proven = replica.proven().unwrap_or_default();
     let message = match &replica.report {
         _ if Some(proven) == wanted => String::new(),
@@ -266,7 +272,7 @@ fn replica_status(replica: &Replica, wanted: Option<&str>) -> ReplicaStatus {
         node: replica.node.clone(),
         ready: replica.ready,
         proven_hash: proven.to_owned(),
-        haproxy_version: replica.answer().map(|report| report.haproxy_version.clone()).unwrap_or_default(),
+        haproxy_version: version::told(replica, before).to_owned(),
         message: message.chars().take(256).collect(),
     }
 }

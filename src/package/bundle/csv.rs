@@ -22,10 +22,9 @@ use crate::{
         releases::{Releases, bundle_name},
     },
     reconcile::Family,
+    scorecard,
 };
 
-/// The highest level of which every point is shown by a test; see docs/capabilities.md.
-const CAPABILITIES: &str = "Basic Install";
 const INSTALL_MODES: [&str; 4] = ["OwnNamespace", "SingleNamespace", "MultiNamespace", "AllNamespaces"];
 /// What a catalog shows below the name; it shows 135 characters.
 const SUMMARY: &str =
@@ -96,7 +95,7 @@ fn annotations(version: &str, releases: &Releases, images: &Images) -> Result<Va
     let created = releases.release(version)?.created_at;
     let mut annotations = json!({
         "alm-examples": pretty(&json!(examples::examples(created)?)),
-        "capabilities": CAPABILITIES,
+        "capabilities": scorecard::capabilities(),
         "categories": "Networking",
         "certified": "false",
         "containerImage": images.fairway,

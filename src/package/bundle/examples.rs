@@ -27,7 +27,7 @@ pub(super) fn load_balancer() -> Result<Value, GenerateError> {
 }
 
 /// A file that was built in.
-pub(super) fn read(path: &str, text: &str) -> Result<Value, GenerateError> {
+pub(in crate::package) fn read(path: &str, text: &str) -> Result<Value, GenerateError> {
     serde_saphyr::from_str(text)
         .map_err(|source| GenerateError::Input { path: path.to_owned(), source: Box::new(source) })
 }
@@ -40,6 +40,7 @@ fn status(now: Timestamp) -> LoadBalancerStatus {
         ("ResolvedRefs", "ResolvedRefs", "all that the spec names is there"),
         ("Programmed", "Programmed", "1 of 1 replicas have proven the configuration"),
         ("Ready", "Serving", "1 of 1 replicas serve"),
+        ("VersionSupported", "Supported", "the replicas run HAProxy 2.6.12"),
         ("Reconciled", "Reconciled", ""),
     ];
     LoadBalancerStatus {

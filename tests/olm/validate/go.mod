@@ -3,7 +3,10 @@ module fairway.dev/tests/olm/validate
 
 go 1.25.0
 
-require github.com/operator-framework/api v0.36.0
+require (
+	github.com/operator-framework/api v0.36.0
+	sigs.k8s.io/yaml v1.6.0
+)
 
 require (
 	cel.dev/expr v0.24.0 // indirect
@@ -82,5 +85,4 @@ require (
 	sigs.k8s.io/json v0.0.0-20241014173422-cfa47c3a1cc8 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.0 // indirect
-	sigs.k8s.io/yaml v1.6.0 // indirect
 )

@@ -1,6 +1,6 @@
 // Judges a bundle as OperatorHub does: every validator of operator-framework/api that applies to a bundle, its
-// default ones and those of the suite operatorframework. Any error and any warning is a failure. Reads the
-// folder it is given, and touches nothing.
+// default ones and those of the suite operatorframework; and as scorecard's own tests do (builtin.go). Any error and any
+// warning is a failure. Reads the folder it is given, and touches nothing.
 package main
 
 import (
@@ -9,7 +9,6 @@ import (
 
 	"github.com/operator-framework/api/pkg/manifests"
 	"github.com/operator-framework/api/pkg/validation"
-	"github.com/operator-framework/api/pkg/validation/errors"
 )
 
 func main() {
@@ -31,7 +30,7 @@ func main() {
 }
 
 // judge returns all that the validators find, in the order in which they find it.
-func judge(folder string) ([]errors.Error, error) {
+func judge(folder string) ([]error, error) {
 	bundle, err := manifests.GetBundleFromDir(folder)
 	if err != nil {
 		return nil, err
@@ -44,10 +43,11 @@ func judge(folder string) ([]errors.Error, error) {
 		validation.GoodPracticesValidator,
 		validation.AlphaDeprecatedAPIsValidator,
 	)
-	var findings []errors.Error
+	var findings []error
 	for _, result := range validators.Validate(bundle.ObjectsToValidate()...) {
-		findings = append(findings, result.Errors...)
-		findings = append(findings, result.Warnings...)
+		for _, finding := range append(result.Errors, result.Warnings...) {
+			findings = append(findings, finding)
+		}
 	}
-	return findings, nil
+	return append(findings, builtin(folder, bundle)...), nil
 }
