@@ -30,7 +30,7 @@ test: lint test-pure test-api test-e2e ## Every tier of tests, from the fastest 
 
 test-pure: ## Tests that need no cluster (HAProxy itself is the judge of configurations, in two versions)
 	tests/support/packages haproxy
-	cargo test --locked --lib --bins --test engine --test agent --test plan --test model
+	cargo test --locked --lib --bins --test engine --test agent --test plan --test model --test release
 	PATH="$$(tests/support/haproxy-3.0):$$PATH" cargo test --locked --test agent --test plan
 
 test-api: ## Tests on a real etcd and kube-apiserver alone
@@ -63,6 +63,32 @@ catalog: bundle ## Make the catalog and its image, and push it with the bundle's
 test-catalogs: catalog ## Make what the tests of upgrades install: the catalog of this version, and of this one and a next
 	tests/olm/next
 
+.PHONY: publish
+publish: binary ## Push images and bundle of this version, if that was not done yet, and the catalog to IMAGE_REGISTRY
+	@[ -n "$(IMAGE_REGISTRY)" ] || { echo "say where: make publish IMAGE_REGISTRY=HOST/PREFIX" >&2; exit 1; }
+	@if [ -e catalog/bundles/fairway.v$(VERSION).yaml ]; then \
+		$(CLUSTER_TOOL) catalog target/catalog catalog/releases.yaml; \
+	else \
+		$(MAKE) --no-print-directory catalog && \
+		cp target/catalog/configs/fairway/fairway.v$(VERSION).yaml catalog/bundles/ && \
+		echo "commit catalog/bundles/fairway.v$(VERSION).yaml: later catalogs need it"; \
+	fi
+
+# What release and promote need to be told.
+told = $(if $(filter command line,$(origin $(1))),$($(1)),$(error say which: $(1)=))
+
+.PHONY: release
+release: ## Make the release VERSION=x.y.z on this branch, offered in candidate-v1: one commit, one tag, nothing pushed
+	@: $(call told,VERSION)
+	cargo build --quiet --locked
+	@catalog/release version "$(VERSION)"
+
+.PHONY: promote
+promote: ## Offer VERSION=x.y.z in CHANNEL=fast-v1 or stable-v1 as well: one commit, nothing pushed
+	@: $(call told,VERSION) $(call told,CHANNEL)
+	cargo build --quiet --locked
+	@catalog/release promote "$(VERSION)" "$(CHANNEL)"
+
 .PHONY: operatorhub
 operatorhub: bundle ## Write what OperatorHub's repository takes, into target/operatorhub
 	rm -rf target/operatorhub
@@ -78,7 +104,7 @@ lint: ## Format, clippy, shell scripts, generated files, and the package by Oper
 	cargo run --quiet --locked -- generate --check
 	cd tests/olm/validate && go vet ./... && go test -count 1 ./... && go run . ../../../bundle
 	tests/support/packages shellcheck
-	shellcheck --external-sources --source-path SCRIPTDIR $$(grep -rlE '^#!(/usr/bin/env bash|/bin/bash|/bin/sh)' tests .ci)
+	shellcheck --external-sources --source-path SCRIPTDIR $$(grep -rlE '^#!(/usr/bin/env bash|/bin/bash|/bin/sh)' tests catalog .ci)
 
 .PHONY: deny
 deny: ## Licences and sources of dependencies, and what must not be among them (installs cargo-deny once)

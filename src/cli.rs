@@ -62,6 +62,9 @@ struct GenerateOptions {
     /// Write nothing; fail when a file is not what would be written.
     #[arg(long)]
     check: bool,
+    /// Write them for another version than this build's: the one that is being released.
+    #[arg(long)]
+    of: Option<String>,
 }
 
 /// What is not kept in the repository, since it names images by digest.
@@ -127,8 +130,8 @@ fn run(arguments: Arguments, version: &'static str) -> anyhow::Result<()> {
 
 fn generate(options: GenerateOptions, version: &str) -> Result<(), package::GenerateError> {
     match options {
-        GenerateOptions { part: None, top, check: false } => package::write(&top, version),
-        GenerateOptions { part: None, top, check: true } => package::check(&top, version),
+        GenerateOptions { part: None, top, check: false, of } => package::write(&top, of.as_deref().unwrap_or(version)),
+        GenerateOptions { part: None, top, check: true, of } => package::check(&top, of.as_deref().unwrap_or(version)),
         GenerateOptions { part: Some(GeneratePart::Bundle { folder, images }), .. } => {
             package::write_bundle(&folder.output, version, &package::releases(&folder.releases)?, &images)
         }

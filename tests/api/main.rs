@@ -7,6 +7,7 @@ mod agents;
 mod simulated_agent;
 
 mod bad_input;
+mod definitions;
 mod fields;
 mod killed;
 mod operator;
@@ -14,6 +15,7 @@ mod operator;
 mod outside;
 mod pods;
 mod process;
+mod released;
 mod reports;
 mod server;
 mod shape;

@@ -118,3 +118,27 @@ fn rights_outside_the_namespaces_are_for_what_is_in_none() {
         assert!(!rule["resources"].to_string().contains("loadbalancerclasses"), "{rule}");
     }
 }
+
+#[test]
+fn olm_v1_takes_it_as_well() {
+    let csv = csv(&pinned());
+    let modes = csv["spec"]["installModes"].as_array().expect("install modes");
+    assert!(modes.contains(&json!({ "type": "AllNamespaces", "supported": true })));
+    // No webhook and no API server of its own: nothing has to be converted or checked outside of the API server, and no
+    // certificate is rotated.
+    for unsupported in ["webhookdefinitions", "apiservicedefinitions", "nativeAPIs"] {
+        assert!(csv["spec"][unsupported].is_null(), "{unsupported}");
+    }
+    assert!(csv["spec"]["customresourcedefinitions"]["required"].is_null());
+    assert!(definitions().iter().all(|definition| definition.spec.conversion.is_none()));
+    // metadata/dependencies.yaml and properties.yaml are where a bundle depends on another.
+    let releases = Releases::parse(RELEASES).expect("releases");
+    let files = files(VERSION, &releases, &pinned(), &definitions()).expect("a bundle");
+    let metadata = files.iter().filter(|file| file.path.starts_with("metadata/"));
+    assert_eq!(metadata.map(|file| file.path.as_str()).collect::<Vec<_>>(), ["metadata/annotations.yaml"]);
+    assert!(
+        !files
+            .iter()
+            .any(|file| file.content.contains("olm.package.required") || file.content.contains("olm.gvk.required"))
+    );
+}

@@ -11,7 +11,7 @@ mod listeners;
 mod members;
 mod pools;
 mod rules;
-mod schema;
+pub(crate) mod schema;
 mod settings;
 mod status;
 mod surroundings;

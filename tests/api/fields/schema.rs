@@ -5,15 +5,15 @@ use kube::{Api, Client};
 use serde_json::Value;
 
 /// A field of a resource.
-pub(super) struct Field {
+pub(crate) struct Field {
     /// Such as `LoadBalancer.spec.pools[].members[].weight`.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// Whether it holds fields itself, or is a list of what does.
-    pub(super) holds_fields: bool,
+    pub(crate) holds_fields: bool,
 }
 
 /// All fields of spec and status.
-pub(super) async fn fields(client: &Client) -> Vec<Field> {
+pub(crate) async fn fields(client: &Client) -> Vec<Field> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let mut fields = vec![];
     for name in ["loadbalancers.fairway.dev", "loadbalancerclasses.fairway.dev"] {
@@ -42,7 +42,7 @@ fn walk(path: &str, schema: &Value, fields: &mut Vec<Field>) {
 
 /// What stands at a path below the resource's kind, such as `spec.pools[].members[].weight`: one value for
 /// each place where it is.
-pub(super) fn values(object: &Value, path: &str) -> Vec<Value> {
+pub(crate) fn values(object: &Value, path: &str) -> Vec<Value> {
     let mut found = vec![object.clone()];
     for step in path.split('.') {
         let (name, lists) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));

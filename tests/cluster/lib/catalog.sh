@@ -6,8 +6,9 @@ OPM_VERSION=$(module_version olm github.com/operator-framework/operator-registry
 readonly OPM_VERSION
 readonly OPM_IMAGE=quay.io/operator-framework/opm:$OPM_VERSION
 
-# catalog_build OUTPUT RELEASES BUNDLE...: a bundle is a folder, or an image that was pushed before. The catalog is left
-# in OUTPUT/configs, the name of its image by digest in OUTPUT/image.
+# catalog_build OUTPUT RELEASES [BUNDLE...]: a bundle is a folder, or an image that was pushed before; of other releases
+# what was kept in catalog/bundles is taken. The catalog is left in OUTPUT/configs, the name of its image by digest in
+# OUTPUT/image.
 catalog_build() {
     local output=$1 releases=$2 binary bundle configs
     shift 2
@@ -20,8 +21,10 @@ catalog_build() {
     image_build "$BASE_IMAGE" "bookworm $(cat "$here"/images/debian/*)" image_context_base
     image_build "$OPM_IMAGE" "$(binaries_folder olm) $(cat "$here"/images/opm/*)" image_context_opm
     for bundle in "$@"; do catalog_add "$configs" "$bundle"; done
+    catalog_add_kept "$configs" "$releases"
     catalog_opm validate "$output/configs" || die "opm refuses the catalog in $output/configs"
-    catalog_image "$output" "$(catalog_version "${!#}")"
+    bundle=${*: -1}
+    catalog_image "$output" "$([[ -z $bundle ]] && echo "$VERSION" || catalog_version "$bundle")"
     say "the catalog is in $output/configs, and is served by $(<"$output/image")"
 }
 
@@ -36,6 +39,17 @@ catalog_add() {
     fi
     catalog_render "$reference" >"$configs/fairway.v$version.yaml" ||
         die "opm can't read $reference; see $configs/fairway.v$version.yaml"
+}
+
+# What catalogs said before of releases that are not made now.
+catalog_add_kept() {
+    local version name
+    while read -r version; do
+        name=fairway.v$version.yaml
+        [[ ! -e $1/$name ]] || continue
+        cp "$CHECKOUT/catalog/bundles/$name" "$1/" ||
+            die "$2 offers $version, which is not made here and was not kept in catalog/bundles when it was published"
+    done < <(grep -o '\bversion: [0-9.]*' "$2" | cut -d ' ' -f 2)
 }
 
 # The local registry serves public names below its own, and speaks plain HTTP.
