@@ -165,8 +165,9 @@ impl Applier {
         }
     }
 
-    /// Whether `server` lines can be added while HAProxy runs: 2.6 lacks fixes for them.
-    fn adds(&self) -> bool {
+    /// Whether `server` lines can be added while HAProxy runs, which lacks fixes in 2.6; and whether an address is
+    /// used some moments after it was given, which began with 3.0.
+    fn is_version_3(&self) -> bool {
         self.version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= 3)
     }
 

@@ -218,6 +218,11 @@ impl Command {
             Self::Maintain { slot } => vec![format!("set server {slot} state maint")],
         }
     }
+
+    /// Which line is led where, if that is what it does.
+    pub(super) fn filled(&self) -> Option<(&Place, SocketAddr)> {
+        if let Self::Fill { slot, address } = self { Some((slot, *address)) } else { None }
+    }
 }
 
 /// Why HAProxy must read a configuration anew.

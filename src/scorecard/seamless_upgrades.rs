@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Level, Test,
-    balancer::{START, good, http_port, pods, settled},
+    balancer::{START, condition, good, http_port, pods, settled},
     result::{Trouble, seen},
     testbed::Testbed,
 };
@@ -47,13 +47,13 @@ async fn operands_are_upgraded(testbed: &Testbed) -> Result<(), Trouble> {
     let traffic = balancer.traffic(http_port(&example["spec"])?).await?;
     example["spec"]["image"] = json!(image);
     balancer.write(&example["spec"]).await?;
-    let (old, mut steps) = (pods(&before), BTreeSet::new());
+    let (old, mut steps, mut away) = (pods(&before), BTreeSet::new(), None);
     let after = balancer.becomes("to have replaced its pods", ROLLOUT, |load_balancer, status| {
         steps.insert(step(&old, status));
-        good(load_balancer, status, "Ready").or_else(|seen| {
-            // Written for the generation before, it says the same.
-            if seen.contains("Ready=True") { Ok(()) } else { Err(format!("it does not serve: {seen}")) }
-        })?;
+        let ready = condition(status, "Ready")?;
+        if ready.status != "True" {
+            away = Some(format!("{} ({})", ready.reason, ready.message));
+        }
         settled(load_balancer, status)?;
         let now = pods(status);
         seen(now.len() == old.len() && now.is_disjoint(&old), || format!("pods {now:?}, before {old:?}"))?;
@@ -61,10 +61,10 @@ async fn operands_are_upgraded(testbed: &Testbed) -> Result<(), Trouble> {
     });
     let after = after.await?;
     balancer.unharmed(traffic).await?;
-    let told = format!("{steps:?}");
-    testbed.note(&format!("status told of old and new pods that serve: {told}"));
     let between = steps.iter().any(|(old, new)| *old > 0 && *new > 0);
-    seen(between, || format!("no progress was told, but only {told}")).map_err(Trouble::Unmet)?;
+    let told = format!("status told of old and new pods that serve: {steps:?}");
+    testbed.note(&told);
+    seen(between && away.is_none(), || format!("{told}; not ready: {away:?}")).map_err(Trouble::Unmet)?;
     for (container, _) in balancer.containers(&after).await? {
         let runs = container.image.unwrap_or_default();
         seen(runs == image, || format!("{image} was asked for, and a pod has {runs}")).map_err(Trouble::Unmet)?;

@@ -31,13 +31,16 @@ async fn servers<const N: usize>(texts: [&'static str; N]) -> [SocketAddr; N] {
     addresses.try_into().expect("as many")
 }
 
-/// Who answers, of many requests.
-async fn answers(pod: &Pod) -> BTreeSet<String> {
+/// These answer and no others. Beside other traffic the turns of a member may be others' for a while.
+async fn answered_by(pod: &Pod, expected: &BTreeSet<String>) {
     let mut answers = BTreeSet::new();
-    for _ in 0..12 {
+    for asked in 1.. {
         answers.insert(get(pod.web(), "/").await.expect("an answer"));
+        if asked >= 200 || (asked >= 12 && answers == *expected) {
+            break;
+        }
     }
-    answers
+    assert_eq!(&answers, expected);
 }
 
 fn texts<const N: usize>(texts: [&str; N]) -> BTreeSet<String> {
@@ -72,7 +75,7 @@ async fn members_come_and_go_under_traffic_without_a_reload() {
         assert_eq!(report.proven.as_ref().map(|proven| &proven.hash), Some(&configuration.hash()));
         let names: Vec<_> = wanted.iter().map(|(address, weight)| (address.to_string(), u32::from(*weight))).collect();
         assert_eq!((told(&report), report.reloads), (names, 1));
-        assert_eq!(&answers(&pod).await, expected, "{wanted:?}");
+        answered_by(&pod, expected).await;
         // Slots are used again only when they are quiet.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -129,17 +132,17 @@ async fn an_added_line_is_checked_known_again_and_used_again() {
     assert_eq!(report.pools["pool"].len(), 5);
     // One that nobody answers for gets traffic until its first check.
     let traffic = Traffic::start(&pod);
-    assert_eq!(answers(&pod).await, ["a", "b", "c", "d"].map(str::to_owned).into());
+    answered_by(&pod, &["a", "b", "c", "d"].map(str::to_owned).into()).await;
     // What it is used for follows from the worker alone.
     pod.agent.kill().await;
     pod.report_with(|report| report.pools.get("pool").is_some_and(|pool| pool.len() == 5)).await;
     let lines = async || pod.worker().slots().await.expect("slots")["pool"].len();
     let before = lines().await;
     pod.push(&members(&pod, 4, &[(d, 1)])).await.expect("taken");
-    assert_eq!(answers(&pod).await, ["d".to_owned()].into());
+    answered_by(&pod, &["d".to_owned()].into()).await;
     let report = pod.push(&members(&pod, 5, &[(a, 1), (b, 1), (c, 1), (d, 2)])).await.expect("taken");
     assert_eq!((report.reloads, lines().await), (0, before), "the agent has reloaded nothing since its start");
-    assert_eq!(answers(&pod).await, ["a", "b", "c", "d"].map(str::to_owned).into());
+    answered_by(&pod, &["a", "b", "c", "d"].map(str::to_owned).into()).await;
     traffic.end_without_loss().await;
 }
 
@@ -177,7 +180,7 @@ async fn an_agent_that_starts_again_knows_its_slots() {
     assert_eq!((told(&report), report.drifted), (vec![(b.to_string(), 6)], 0));
     let report = pod.push(&members(&pod, 4, &[(b, 7), (c, 8)])).await.expect("taken");
     assert_eq!((told(&report), report.reloads), (vec![(b.to_string(), 7), (c.to_string(), 8)], 0));
-    assert_eq!(answers(&pod).await, texts(["b", "c"]));
+    answered_by(&pod, &texts(["b", "c"])).await;
 }
 
 #[tokio::test]
@@ -222,7 +225,7 @@ async fn drift_is_put_right_and_counted() {
         let expected = vec![(a.to_string(), 5), (b.to_string(), 6)];
         pod.report_with(|report| told(report) == expected).await;
     }
-    assert_eq!(answers(&pod).await, texts(["a", "b"]));
+    answered_by(&pod, &texts(["a", "b"])).await;
     assert_eq!(pod.report().await.reloads, 1);
     let metrics = get((pod.address, pod.metrics_port).into(), "/metrics").await.expect("metrics");
     assert!(metrics.contains("fairway_agent_drifted_total 5"), "{metrics}");

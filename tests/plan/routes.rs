@@ -148,7 +148,7 @@ proptest! {
                 for path in ASKED_PATHS {
                     let (found, expected) = (answer(*port, host, path), expected(rules, host, path));
                     // HAProxy 3 itself refuses what is no host.
-                    if found == "400" && host.contains(',') {
+                    if found == "400" && host.contains(|c: char| !c.is_ascii() || ",/".contains(c)) {
                         continue;
                     }
                     prop_assert_eq!(found, expected, "{} {} of {}", host, path, rules_text(rules));

@@ -2,16 +2,22 @@
 //! proven before the worker has told that it has what is wanted; what fails half-way is never the last word:
 //! a reload follows, or the slots are put right.
 
-use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use super::Applier;
 use crate::{
     agent::{
         certificate,
-        change::{self, Change, Command, Version, Why, plan_change},
+        change::{self, Change, Command, Place, Version, Why, plan_change},
         files::Like,
         metrics::ChangeLabels,
         protocol::{Configuration, Proven},
@@ -24,6 +30,8 @@ use crate::{
 const RUNTIME_PATIENCE: Duration = Duration::from_secs(10);
 /// Commands that are sent at once, in bytes; HAProxy takes 16 kB on a line.
 const LINE_LIMIT: usize = 8_000;
+/// Between two looks whether an address is in use.
+const FILL_PAUSE: Duration = Duration::from_millis(1);
 /// Where more backends than so many are touched, all are asked for at once.
 const ASKED_FOR_ONE_BY_ONE: usize = 8;
 /// What a worker runs that could not be put right while it runs. No hash: nothing is proven by it.
@@ -101,7 +109,7 @@ impl Applier {
             Ok(Arc::new(Version::read(self.files.contents(hash).ok_or(Why::Unknown)?)?))
         };
         let (loaded, running) = (read(&hashes.0)?, read(&hashes.1)?);
-        let known = Known { hashes, loaded, running, adds: self.adds() };
+        let known = Known { hashes, loaded, running, adds: self.is_version_3() };
         self.known = Some(known.clone());
         Ok(known)
     }
@@ -158,8 +166,30 @@ impl Applier {
                 }
             }
             self.say(&line).await?;
+            self.until_filled(part).await?;
         }
         Ok(())
+    }
+
+    /// HAProxy 3 agrees to an address some moments before it uses it, and a line that is made ready in between
+    /// still leads elsewhere. Waits for as long as the whole change may take.
+    async fn until_filled(&self, commands: &[Command]) -> Result<(), Why> {
+        let filled: BTreeMap<&Place, SocketAddr> = commands.iter().filter_map(Command::filled).collect();
+        if filled.is_empty() || !self.is_version_3() {
+            return Ok(());
+        }
+        let backends: BTreeSet<_> = filled.keys().map(|place| place.backend.clone()).collect();
+        loop {
+            let slots = self.slots_of(&backends).await?;
+            let uses = |(place, address): (&&Place, &SocketAddr)| {
+                let mut lines = slots.get(&place.backend).into_iter().flatten();
+                lines.any(|slot| slot.name == place.name && slot.address == Some(*address))
+            };
+            if filled.iter().all(uses) {
+                return Ok(());
+            }
+            sleep(FILL_PAUSE).await;
+        }
     }
 
     async fn use_patterns(&self, file: &str, content: &str) -> Result<(), Why> {
