@@ -60,8 +60,8 @@ catalog: bundle ## Make the catalog and its image, and push it with the bundle's
 	$(CLUSTER_TOOL) catalog target/catalog catalog/releases.yaml target/bundle
 
 .PHONY: test-catalogs
-test-catalogs: catalog ## Make what the tests of upgrades install: the catalog of this version, and of this one and a next
-	tests/olm/next
+test-catalogs: bundle ## Make what the tests install by OLM: catalogs of this version, of a next, and of one that is broken
+	tests/olm/catalogs
 
 .PHONY: publish
 publish: binary ## Push images and bundle of this version, if that was not done yet, and the catalog to IMAGE_REGISTRY
@@ -111,9 +111,14 @@ deny: ## Licences and sources of dependencies, and what must not be among them (
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny --all-features check licenses bans sources
 
-.PHONY: bench
+.PHONY: bench bench-olm
 bench: ## Measure, next to the floor that the machine allows
 	tests/support/packages haproxy
 	@# In memory, as in a pod.
 	TMPDIR=/dev/shm $(STATIC) cargo bench --locked --target $(TARGET) --bench plan --bench change --bench certificate \
 		--bench handwritten --bench loss --bench members --bench class
+	$(MAKE) --no-print-directory bench-olm
+
+bench-olm: test-catalogs ## Measure installing and upgrading by OLM, on the test cluster
+	tests/cluster/cluster up
+	$(STATIC) cargo bench --locked --target $(TARGET) --bench olm

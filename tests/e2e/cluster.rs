@@ -30,12 +30,13 @@ pub(crate) const OPERATOR: &str = "fairway-operator";
 /// The labels of the operator's pods.
 pub(crate) const OPERATOR_LABELS: &str = "app.kubernetes.io/name=fairway,app.kubernetes.io/component=operator";
 
-/// Whether the operator of this tree was installed in this run.
+/// Whether the operator of this tree was installed in this run, and not taken away since.
 static INSTALLED: Mutex<bool> = Mutex::const_new(false);
 /// Whether a test left the operator or a node otherwise than it was.
 static DISTURBED: AtomicBool = AtomicBool::new(false);
 
 /// A way to the cluster.
+#[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) client: Client,
     kubeconfig: PathBuf,
@@ -48,20 +49,28 @@ impl Cluster {
         env::var("CLUSTER").is_ok_and(|cluster| cluster == "existing")
     }
 
-    /// Finds the cluster, and sees to it that the operator of this tree runs in it.
-    pub(crate) async fn get() -> Self {
+    /// Finds the cluster.
+    pub(crate) async fn find() -> Self {
         // Two TLS providers in one process would leave rustls to choose.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (kubeconfig, kubectl) = tools().await;
         let mut config = config(&kubeconfig).await;
         config.read_timeout = Some(Duration::from_secs(30));
-        let cluster = Self { client: Client::try_from(config).unwrap(), kubeconfig, kubectl };
+        Self { client: Client::try_from(config).unwrap(), kubeconfig, kubectl }
+    }
+
+    /// Sees to it that the operator of this tree runs.
+    pub(crate) async fn has_operator(&self) {
         let mut installed = INSTALLED.lock().await;
         if !*installed {
-            cluster.install().await;
+            self.install().await;
             *installed = true;
         }
-        cluster
+    }
+
+    /// Says that the operator was taken away: the next test that needs it installs it.
+    pub(crate) async fn has_no_operator(&self) {
+        *INSTALLED.lock().await = false;
     }
 
     /// A client with somebody's rights, and no limit to how long an answer takes.

@@ -33,12 +33,17 @@ pub(crate) struct Sandbox {
 
 /// Runs a test in a namespace that takes only pods of the restricted kind.
 pub(crate) fn restricted(name: &str, test: impl AsyncFnOnce(&Sandbox)) {
-    run(name, "restricted", test);
+    run(name, "restricted", true, test);
 }
 
 /// Runs a test in a namespace that takes any pod.
 pub(crate) fn privileged(name: &str, test: impl AsyncFnOnce(&Sandbox)) {
-    run(name, "privileged", test);
+    run(name, "privileged", true, test);
+}
+
+/// As [`restricted`], for a test that brings its own operator.
+pub(crate) fn without_operator(name: &str, test: impl AsyncFnOnce(&Sandbox)) {
+    run(name, "restricted", false, test);
 }
 
 /// As [`restricted`], for a test that kills processes or nodes: a cluster of the user's own is left in peace.
@@ -47,18 +52,21 @@ pub(crate) fn destructive(name: &str, test: impl AsyncFnOnce(&Sandbox)) {
         tell(&format!("LEFT OUT: {name}: it kills processes on nodes; unset CLUSTER to run it on the test cluster"));
         return;
     }
-    run(name, "restricted", test);
+    run(name, "restricted", true, test);
 }
 
 /// One test at a time: some take the operator or a node away.
 static TURN: Mutex<()> = Mutex::new(());
 
-fn run(name: &str, security: &str, test: impl AsyncFnOnce(&Sandbox)) {
+fn run(name: &str, security: &str, operator: bool, test: impl AsyncFnOnce(&Sandbox)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let begun = Instant::now();
     runtime.block_on(async {
-        let cluster = Cluster::get().await;
+        let cluster = Cluster::find().await;
+        if operator {
+            cluster.has_operator().await;
+        }
         let sandbox = Sandbox::new(cluster, name, security).await;
         let ended = AssertUnwindSafe(test(&sandbox)).catch_unwind().await;
         if ended.is_err() {

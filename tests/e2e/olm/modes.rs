@@ -30,41 +30,34 @@ async fn serves(sandbox: &Sandbox, name: &str) {
 
 #[test]
 fn every_install_mode_works() {
-    sandbox::restricted("modes", async |sandbox| {
-        Application::start(sandbox, "app", 1).await;
-        let own = Operator::prepare(sandbox).await;
-        let (watched, second) = (sandbox.namespace.as_str(), format!("{}-second", own.namespace));
-        own.make_namespace(&second).await;
-        own.offer(Catalog::First).await;
-        for (mode, namespaces) in [("single", vec![watched]), ("multi", vec![watched, &second]), ("all", vec![])] {
-            own.watch(&namespaces).await;
-            own.subscribe("stable-v1", "Automatic").await;
-            own.installed(FIRST).await;
-            serves(sandbox, mode).await;
-            assert!(own.may_see(watched).await, "{mode}");
-            assert_eq!(own.may_see(&second).await, mode != "single", "{mode}");
-            assert_eq!(own.may_see("default").await, mode == "all", "{mode}");
-            own.uninstall().await;
+    sandbox::without_operator("modes", async |sandbox| {
+        let operator = Operator::within(sandbox).await;
+        operator.offer(Catalog::First).await;
+        let beside = operator.another("beside").await;
+        let beside = Sandbox { cluster: sandbox.cluster.clone(), namespace: beside.namespace };
+        for place in [sandbox, &beside] {
+            Application::start(place, "app", 1).await;
         }
-        own.remove(&[&second]).await;
-    });
-}
-
-#[test]
-fn the_operators_own_namespace_is_looked_after() {
-    sandbox::restricted("own", async |sandbox| {
-        Application::start(sandbox, "app", 1).await;
-        let own = Operator::within(sandbox).await;
-        own.offer(Catalog::First).await;
-        own.watch(&[&sandbox.namespace]).await;
-        own.subscribe("candidate-v1", "Automatic").await;
-        own.installed(FIRST).await;
-        serves(sandbox, "own").await;
-        assert!(!own.may_see("default").await);
+        let (own, other) = (sandbox.namespace.as_str(), beside.namespace.as_str());
+        let modes = [
+            ("own", "candidate-v1", vec![own], sandbox),
+            ("single", "fast-v1", vec![other], &beside),
+            ("multi", "stable-v1", vec![own, other], &beside),
+            ("all", "stable-v1", vec![], &beside),
+        ];
+        for (mode, channel, namespaces, place) in modes {
+            operator.watch(&namespaces).await;
+            operator.subscribe(channel, "Automatic").await;
+            operator.installed(FIRST).await;
+            serves(place, mode).await;
+            assert_eq!(operator.may_see(other).await, mode != "own", "{mode}");
+            assert_eq!(operator.may_see("default").await, mode == "all", "{mode}");
+            operator.uninstall().await;
+        }
         // What OLM shows of it is there for consoles: the package, found by its catalog.
         let told = sandbox.kubectl(&["get", "packagemanifest", "fairway", "-o", "jsonpath={.status.defaultChannel}"]);
         assert_eq!(told.await.unwrap(), "stable-v1");
-        own.uninstall().await;
         assert!(!sandbox.names::<Pod>("olm.catalogSource=fairway").await.is_empty(), "the catalog serves on");
+        sandbox.cluster.kubectl(&["delete", "namespace", other, "--wait=false"], "").await.unwrap();
     });
 }

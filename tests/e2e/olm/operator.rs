@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, api::DeleteParams};
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::{process::Command, sync::OnceCell};
 
 use crate::{
     cluster::{Cluster, OPERATOR_LABELS, cluster, root},
@@ -16,25 +16,33 @@ use crate::{
 
 /// How long a catalog may take to serve, or OLM to install something.
 pub(super) const OLM: Duration = Duration::from_mins(3);
-/// The version of `tests/olm/next`.
+/// The next version, of `tests/olm/catalogs`.
 pub(super) const NEXT: &str = "99.0.0";
+/// The version there that can't start.
+pub(super) const BROKEN: &str = "98.0.0";
 /// This tree's.
 pub(super) const FIRST: &str = env!("CARGO_PKG_VERSION");
+
+/// OLM is brought up once a run.
+static UP: OnceCell<()> = OnceCell::const_new();
 
 /// What a catalog offers.
 #[derive(Clone, Copy)]
 pub(super) enum Catalog {
     /// This version.
     First,
-    /// This version and the next.
+    /// This version and the next; this one and the channel fast-v1 are deprecated.
     Both,
+    /// This version and one that can't start.
+    Broken,
 }
 
 impl Catalog {
     fn image(self) -> String {
         let path = root().join(match self {
-            Self::First => "target/catalog/image",
+            Self::First => "target/olm/first/catalog/image",
             Self::Both => "target/olm/next/catalog/image",
+            Self::Broken => "target/olm/broken/catalog/image",
         });
         let read = fs::read_to_string(&path);
         let image = read.unwrap_or_else(|error| panic!("{}: {error}; make it: make test-catalogs", path.display()));
@@ -44,7 +52,7 @@ impl Catalog {
 
 /// An operator of OLM's.
 pub(super) struct Operator<'a> {
-    cluster: &'a Cluster,
+    pub(super) cluster: &'a Cluster,
     pub(super) namespace: String,
 }
 
@@ -58,10 +66,17 @@ impl<'a> Operator<'a> {
 
     /// As [`Self::prepare`], with the operator in the sandbox itself.
     pub(super) async fn within(sandbox: &'a Sandbox) -> Self {
-        cluster(&["olm", "up"]).await.unwrap();
-        Cluster::disturb();
+        UP.get_or_init(async || drop(cluster(&["olm", "up"]).await.unwrap())).await;
+        sandbox.cluster.has_no_operator().await;
         script(&sandbox.cluster, "tests/support/remove").await;
         Self { cluster: &sandbox.cluster, namespace: sandbox.namespace.clone() }
+    }
+
+    /// An operator in a namespace of its own beside this one.
+    pub(super) async fn another(&self, name: &str) -> Self {
+        let another = Self { cluster: self.cluster, namespace: format!("{}-{name}", self.namespace) };
+        another.make_namespace(&another.namespace).await;
+        another
     }
 
     /// One more namespace.
@@ -78,34 +93,66 @@ impl<'a> Operator<'a> {
             "image": catalog.image(),
             "grpcPodConfig": { "securityContextConfig": "restricted" },
         });
+        let connected = "{.status.connectionState.lastConnect}";
+        let before = self.read("catalogsource", "fairway", connected).await.unwrap_or_default();
         self.make("operators.coreos.com/v1alpha1", "CatalogSource", &spec).await;
-        let state = "{.spec.image} {.status.connectionState.lastObservedState}";
-        let expected = format!("{} READY", catalog.image());
-        self.becomes("catalogsource", "fairway", state, &expected).await;
+        // Until OLM has connected anew it goes by the catalog before.
+        wait::until("the catalog to serve", OLM, async || {
+            let state = self.read("catalogsource", "fairway", "{.status.connectionState.lastObservedState}").await?;
+            let now = self.read("catalogsource", "fairway", connected).await?;
+            seen(state == "READY" && now != before, || format!("{state}, connected at {now}, before at {before}"))
+        })
+        .await;
+    }
+
+    /// Offers the catalog that another operator's namespace serves.
+    pub(super) async fn offer_that_of(&self, other: &Self) {
+        let spec = json!({ "sourceType": "grpc", "address": format!("fairway.{}.svc:50051", other.namespace) });
+        self.make("operators.coreos.com/v1alpha1", "CatalogSource", &spec).await;
+        self.becomes("catalogsource", "fairway", "{.status.connectionState.lastObservedState}", "READY").await;
     }
 
     /// Which namespaces are looked after; none for all.
     pub(super) async fn watch(&self, namespaces: &[&str]) {
         let spec = if namespaces.is_empty() { json!({}) } else { json!({ "targetNamespaces": namespaces }) };
-        self.make("operators.coreos.com/v1", "OperatorGroup", &spec).await;
+        self.group(&spec).await;
+    }
+
+    /// An `OperatorGroup` as it is said here.
+    pub(super) async fn group(&self, spec: &Value) {
+        self.make("operators.coreos.com/v1", "OperatorGroup", spec).await;
     }
 
     /// Asks for what a channel offers.
     pub(super) async fn subscribe(&self, channel: &str, approval: &str) {
-        let spec = json!({
+        self.subscribe_with(channel, approval, &json!({})).await;
+    }
+
+    /// As [`Self::subscribe`], with more in the spec.
+    pub(super) async fn subscribe_with(&self, channel: &str, approval: &str, more: &Value) {
+        let mut spec = json!({
             "name": "fairway",
             "source": "fairway",
             "sourceNamespace": self.namespace,
             "channel": channel,
             "installPlanApproval": approval,
         });
+        for (key, value) in more.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
         self.make("operators.coreos.com/v1alpha1", "Subscription", &spec).await;
+    }
+
+    /// Waits until a version is installed.
+    pub(super) async fn succeeded(&self, version: &str) {
+        let name = format!("fairway.v{version}");
+        self.becomes("clusterserviceversion", &name, "{.status.phase}", "Succeeded").await;
     }
 
     /// Waits until a version is installed, and until no other one is.
     pub(super) async fn installed(&self, version: &str) {
         let name = format!("fairway.v{version}");
-        self.becomes("clusterserviceversion", &name, "{.status.phase}", "Succeeded").await;
+        self.succeeded(version).await;
         self.becomes(
             "subscription",
             "fairway",
@@ -117,13 +164,22 @@ impl<'a> Operator<'a> {
         self.kubectl(&deployment).await.unwrap();
     }
 
-    /// Waits until a plan waits for its approval; its name.
-    pub(super) async fn asks(&self) -> String {
-        wait::until("a plan that asks for its approval", OLM, async || {
-            let path = "jsonpath={.items[?(@.status.phase==\"RequiresApproval\")].metadata.name}";
-            let name =
-                self.kubectl(&["-n", &self.namespace, "get", "installplans.operators.coreos.com", "-o", path]).await?;
-            if name.trim().is_empty() { Err("none".to_owned()) } else { Ok(name.trim().to_owned()) }
+    /// Waits until a plan for a version waits for its approval; its name.
+    pub(super) async fn asks(&self, version: &str) -> String {
+        wait::until(&format!("a plan for {version} that asks for its approval"), OLM, async || {
+            let plan = self.read("subscription", "fairway", "{.status.installPlanRef.name}").await?;
+            let told = self.read("installplan", &plan, "{.status.phase} {.spec.clusterServiceVersionNames[0]}").await?;
+            seen(told == format!("RequiresApproval fairway.v{version}"), || told)?;
+            Ok::<_, String>(plan)
+        })
+        .await
+    }
+
+    /// Waits until there is a plan; its name.
+    pub(super) async fn plan(&self) -> String {
+        wait::until("a plan", OLM, async || {
+            let plan = self.read("subscription", "fairway", "{.status.installPlanRef.name}").await?;
+            if plan.is_empty() { Err("none".to_owned()) } else { Ok(plan) }
         })
         .await
     }
@@ -160,10 +216,38 @@ impl<'a> Operator<'a> {
         told.is_ok_and(|told| told.trim() == "yes")
     }
 
+    /// Deletes an object of OLM's in the operator's namespace, and waits until it is gone.
+    pub(super) async fn delete(&self, kind: &str, name: &str) {
+        let kind = format!("{kind}.operators.coreos.com");
+        self.kubectl(&["-n", &self.namespace, "delete", &kind, name]).await.unwrap();
+    }
+
     /// One field of an object in the operator's namespace.
     pub(super) async fn read(&self, kind: &str, name: &str, path: &str) -> Result<String, String> {
         let (kind, path) = (format!("{kind}.operators.coreos.com"), format!("jsonpath={path}"));
         self.kubectl(&["-n", &self.namespace, "get", &kind, name, "-o", &path]).await
+    }
+
+    /// Waits until a field of an object in the operator's namespace tells something; all that it tells.
+    pub(super) async fn tells(&self, kind: &str, name: &str, path: &str, expected: &str) -> String {
+        wait::until(&format!("{kind} {name} to tell {expected:?}"), OLM, async || {
+            let told = self.read(kind, name, path).await?;
+            seen(told.contains(expected), || told.clone())?;
+            Ok::<_, String>(told)
+        })
+        .await
+    }
+
+    /// Kills the operator's pods, and those of OLM itself unless the cluster is somebody's own.
+    pub(super) async fn kill_with_olm(&self) {
+        let mut killed = vec![("-n", self.namespace.as_str(), OPERATOR_LABELS)];
+        if !Cluster::existing() {
+            killed.push(("-n", "olm", "app in (olm-operator, catalog-operator)"));
+        }
+        for (flag, namespace, labels) in killed {
+            let at_once = ["delete", "pods", flag, namespace, "-l", labels, "--force", "--grace-period=0"];
+            self.kubectl(&at_once).await.unwrap();
+        }
     }
 
     /// Waits until a field of an object in the operator's namespace has a value.
@@ -180,12 +264,18 @@ impl<'a> Operator<'a> {
         self.apply(&json!({ "apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec })).await;
     }
 
-    async fn apply(&self, object: &Value) {
-        let arguments = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-        self.cluster.kubectl(&arguments, &object.to_string()).await.unwrap();
+    /// Makes an object as it is said here.
+    pub(super) async fn apply(&self, object: &Value) {
+        self.try_apply(object).await.unwrap();
     }
 
-    async fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+    /// As [`Self::apply`], where it may be refused.
+    pub(super) async fn try_apply(&self, object: &Value) -> Result<(), String> {
+        let arguments = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        self.cluster.kubectl(&arguments, &object.to_string()).await.map(drop)
+    }
+
+    pub(super) async fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
         self.cluster.kubectl(arguments, "").await
     }
 }
