@@ -9,6 +9,7 @@ mod simulated_agent;
 mod bad_input;
 mod definitions;
 mod fields;
+mod guard;
 mod killed;
 mod operator;
 #[path = "../support/outside.rs"]

@@ -81,13 +81,18 @@ async fn start() -> Server {
     server
 }
 
-/// The roles that users install, from the very files that they install.
+/// The roles that users install.
 async fn install_roles(client: &Client) {
     let files = [
         include_str!("../../config/manager/namespace.yaml"),
         include_str!("../../config/rbac/service_account.yaml"),
         include_str!("../../config/rbac/roles.yaml"),
     ];
+    install(client, &files).await;
+}
+
+/// Installs objects from the very files that users install.
+pub(crate) async fn install(client: &Client, files: &[&str]) {
     let discovery = Discovery::new(client.clone()).run().await.unwrap();
     for object in files.iter().flat_map(|file| serde_saphyr::from_multiple::<DynamicObject>(file).unwrap()) {
         let kind = GroupVersionKind::try_from(object.types.as_ref().unwrap()).unwrap();
