@@ -38,7 +38,7 @@ test-api: ## Tests on a real etcd and kube-apiserver alone
 
 test-e2e: test-catalogs ## Tests on real nodes with real traffic
 	tests/cluster/cluster up
-	cargo test --locked --test e2e -- --test-threads 1
+	cargo test --locked --test e2e -- --test-threads 3
 
 .PHONY: generate
 generate: ## Write CRDs, roles, reference pages and the package for OLM from the code

@@ -36,7 +36,7 @@ pub(crate) async fn scale_operator(sandbox: &Sandbox, replicas: u32) {
 
 #[test]
 fn a_pod_boots_without_the_operator() {
-    sandbox::restricted("no-operator", async |sandbox| {
+    sandbox::alone("no-operator", async |sandbox| {
         Application::start(sandbox, "app", 2).await;
         let spec = json!({
             "resources": small(),

@@ -81,7 +81,7 @@ fn another_name(image: &str) -> String {
 
 #[test]
 fn another_operator_changes_no_pod() {
-    sandbox::restricted("upgraded", async |sandbox| {
+    sandbox::alone("upgraded", async |sandbox| {
         Application::start(sandbox, "app", 1).await;
         let balancer = Balancer::start(sandbox, "web", &spec()).await;
         balancer.pool("app", 1, 1, LIVE).await;

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     fmt::{Debug, Write},
     panic::{AssertUnwindSafe, resume_unwind},
-    sync::{Mutex, PoisonError},
+    sync::{PoisonError, RwLock},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -31,43 +31,62 @@ pub(crate) struct Sandbox {
     pub(crate) namespace: String,
 }
 
-/// Runs a test in a namespace that takes only pods of the restricted kind.
+/// What a test needs of the cluster.
+#[derive(Clone, Copy)]
+struct Needs {
+    /// The pods that its namespace takes.
+    security: &'static str,
+    /// The operator of this tree.
+    operator: bool,
+    /// That no other test runs beside it, since it takes the operator, nodes or their processes away.
+    alone: bool,
+}
+
+const GENTLE: Needs = Needs { security: "restricted", operator: true, alone: false };
+
+/// Runs a test in a namespace that takes only pods of the restricted kind. Others may run beside it.
 pub(crate) fn restricted(name: &str, test: impl AsyncFnOnce(&Sandbox)) {
-    run(name, "restricted", true, test);
+    run(name, GENTLE, test);
 }
 
-/// Runs a test in a namespace that takes any pod.
+/// Runs a test in a namespace that takes any pod. Others may run beside it.
 pub(crate) fn privileged(name: &str, test: impl AsyncFnOnce(&Sandbox)) {
-    run(name, "privileged", true, test);
+    run(name, Needs { security: "privileged", ..GENTLE }, test);
 }
 
-/// As [`restricted`], for a test that brings its own operator.
+/// As [`restricted`], for a test that takes the operator away or puts another in its place.
+pub(crate) fn alone(name: &str, test: impl AsyncFnOnce(&Sandbox)) {
+    run(name, Needs { alone: true, ..GENTLE }, test);
+}
+
+/// As [`alone`], for a test that brings its own operator.
 pub(crate) fn without_operator(name: &str, test: impl AsyncFnOnce(&Sandbox)) {
-    run(name, "restricted", false, test);
+    run(name, Needs { operator: false, alone: true, ..GENTLE }, test);
 }
 
-/// As [`restricted`], for a test that kills processes or nodes: a cluster of the user's own is left in peace.
+/// As [`alone`], for a test that kills processes or nodes: a cluster of the user's own is left in peace.
 pub(crate) fn destructive(name: &str, test: impl AsyncFnOnce(&Sandbox)) {
     if Cluster::existing() {
         tell(&format!("LEFT OUT: {name}: it kills processes on nodes; unset CLUSTER to run it on the test cluster"));
         return;
     }
-    run(name, "restricted", true, test);
+    run(name, Needs { alone: true, ..GENTLE }, test);
 }
 
-/// One test at a time: some take the operator or a node away.
-static TURN: Mutex<()> = Mutex::new(());
+/// Those that may run beside others read, those that may not write.
+static TURN: RwLock<()> = RwLock::new(());
 
-fn run(name: &str, security: &str, operator: bool, test: impl AsyncFnOnce(&Sandbox)) {
+fn run(name: &str, needs: Needs, test: impl AsyncFnOnce(&Sandbox)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let beside = (!needs.alone).then(|| TURN.read().unwrap_or_else(PoisonError::into_inner));
+    let alone = needs.alone.then(|| TURN.write().unwrap_or_else(PoisonError::into_inner));
     let begun = Instant::now();
     runtime.block_on(async {
         let cluster = Cluster::find().await;
-        if operator {
+        if needs.operator {
             cluster.has_operator().await;
         }
-        let sandbox = Sandbox::new(cluster, name, security).await;
+        let sandbox = Sandbox::new(cluster, name, needs.security).await;
         let ended = AssertUnwindSafe(test(&sandbox)).catch_unwind().await;
         if ended.is_err() {
             tell(&sandbox.described().await);
@@ -78,7 +97,7 @@ fn run(name: &str, security: &str, operator: bool, test: impl AsyncFnOnce(&Sandb
             Err(panic) => resume(panic),
         }
     });
-    drop(turn);
+    drop((beside, alone));
     tell(&format!("{name}: {:.0} s", begun.elapsed().as_secs_f64()));
 }
 

@@ -1,7 +1,7 @@
 //! What the user reads.
 
 use fairway::{
-    agent::protocol::MemberState,
+    agent::protocol::{MemberState, Report},
     api::{Address, AddressKind},
     loadbalancer::world::Replica,
 };
@@ -60,19 +60,23 @@ pools: [{ name: app, members: [{ address: 192.0.2.1, port: 1 }, { address: 192.0
     assert_eq!(pool.down, ["192.0.2.2:1"]);
 }
 
-#[test]
-fn why_no_pod_comes_up_is_told_in_kubernetes_words() {
+#[rstest]
+#[case::that_was_not_asked(None)]
+#[case::that_does_not_answer(Some(Err("the agent at 10.244.0.9 cannot be reached".to_owned())))]
+fn why_no_pod_comes_up_is_told_in_kubernetes_words(#[case] report: Option<Result<Report, String>>) {
     let mut resource = load_balancer(ONE_MEMBER);
     let mut world = world();
     world.replicas = vec![Replica {
         pod: "shop-lb-a".to_owned(),
         waiting: "ImagePullBackOff: no such image".to_owned(),
+        report,
         ..Replica::default()
     }];
     let plan = planned(&resource, &world);
     let (verdict, message) = condition(&plan, "Ready");
     assert_eq!(verdict, "False/NoReplicaServes");
     assert!(message.contains("ImagePullBackOff"), "{message}");
+    assert_eq!(plan.status.replica_statuses[0].message, "ImagePullBackOff: no such image");
     assert_eq!(plan.events.len(), 1);
     resource.status = Some(plan.status);
     assert_eq!(planned(&resource, &world).events, [], "told once");

@@ -263,9 +263,10 @@ fn replica_status(replica: &Replica, wanted: Option<&str>, before: &[ReplicaStat
     let proven = replica.proven().unwrap_or_default();
     let message = match &replica.report {
         _ if Some(proven) == wanted => String::new(),
-        Some(Err(error)) => error.clone(),
         Some(Ok(_)) => refusal(replica, wanted).unwrap_or("the configuration is on its way").to_owned(),
-        None => replica.waiting.clone(),
+        // An agent that has not started can't answer: what it waits for says more.
+        Some(Err(error)) if replica.waiting.is_empty() => error.clone(),
+        Some(Err(_)) | None => replica.waiting.clone(),
     };
     ReplicaStatus {
         pod: replica.pod.clone(),

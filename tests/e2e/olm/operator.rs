@@ -93,14 +93,20 @@ impl<'a> Operator<'a> {
             "image": catalog.image(),
             "grpcPodConfig": { "securityContextConfig": "restricted" },
         });
-        let connected = "{.status.connectionState.lastConnect}";
-        let before = self.read("catalogsource", "fairway", connected).await.unwrap_or_default();
         self.make("operators.coreos.com/v1alpha1", "CatalogSource", &spec).await;
-        // Until OLM has connected anew it goes by the catalog before.
+        // Until OLM has connected to the new pod, it goes by what the one before told.
+        let connection = "{.status.connectionState.lastObservedState} {.status.connectionState.lastConnect}";
+        let pods = "jsonpath={range .items[*]}{.spec.containers[0].image} \
+            {.status.conditions[?(@.type==\"Ready\")].lastTransitionTime} \
+            {.status.conditions[?(@.type==\"Ready\")].status}{\"\\n\"}{end}";
+        let pods = ["-n", &self.namespace, "get", "pods", "-l", "olm.catalogSource=fairway", "-o", pods];
         wait::until("the catalog to serve", OLM, async || {
-            let state = self.read("catalogsource", "fairway", "{.status.connectionState.lastObservedState}").await?;
-            let now = self.read("catalogsource", "fairway", connected).await?;
-            seen(state == "READY" && now != before, || format!("{state}, connected at {now}, before at {before}"))
+            let told = self.read("catalogsource", "fairway", connection).await?;
+            let found = self.kubectl(&pods).await?;
+            let ready = found.trim().strip_prefix(&catalog.image()).and_then(|rest| rest.strip_suffix(" True"));
+            let connected = told.strip_prefix("READY ");
+            let after = ready.zip(connected).is_some_and(|(ready, connected)| connected >= ready.trim());
+            seen(after, || format!("{told}, pods: {found}"))
         })
         .await;
     }

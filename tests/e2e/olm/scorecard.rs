@@ -208,7 +208,7 @@ async fn all_pass(runner: &Runner<'_>, stages: &[(bool, Vec<Value>)]) {
 
 #[test]
 fn what_the_package_claims_passes_scorecard() {
-    sandbox::restricted("scorecard", async |sandbox| {
+    sandbox::without_operator("scorecard", async |sandbox| {
         let operator = Operator::prepare(sandbox).await;
         operator.offer(Catalog::First).await;
         operator.watch(&[]).await;
