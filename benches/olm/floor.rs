@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     cluster::root,
@@ -16,9 +16,8 @@ use crate::{
 pub(crate) fn images() -> [String; 2] {
     ["target/bundle", "target/olm/next/bundle"].map(|folder| {
         let path = root().join(folder).join("manifests/fairway.clusterserviceversion.yaml");
-        let text = std::fs::read_to_string(path).unwrap();
-        let line = text.lines().find_map(|line| line.trim_start().strip_prefix("containerImage:"));
-        line.unwrap().trim().trim_matches('"').to_owned()
+        let version: Value = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        version["metadata"]["annotations"]["containerImage"].as_str().unwrap().to_owned()
     })
 }
 
