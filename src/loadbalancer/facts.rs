@@ -14,18 +14,18 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
     /// What a configuration Secret says that it holds.
-    Configuration(ConfigurationStatus),
+    Configuration(Box<ConfigurationStatus>),
     /// The agents' certificate; none where it can't be read.
     Identity(Option<Box<Leaf>>),
     /// What a Deployment's pods are.
     Pods {
         /// What they were made from.
-        pins: Pins,
+        pins: Box<Pins>,
         /// Whether they are being replaced.
         rolling: bool,
     },
     /// Where a Service is reached.
-    Service(Vec<Address>),
+    Service(Box<[Address]>),
     /// Nothing that matters.
     Nothing,
 }
@@ -36,7 +36,7 @@ pub(super) fn fact(object: &DynamicObject) -> Fact {
     let fact = match kind {
         "Secret" => configuration(object).or_else(|| identity(object)),
         "Deployment" => pods(object),
-        "Service" => typed(object).map(|service| Fact::Service(addresses(&service))),
+        "Service" => typed(object).map(|service| Fact::Service(addresses(&service).into())),
         _ => None,
     };
     fact.unwrap_or(Fact::Nothing)
@@ -45,7 +45,7 @@ pub(super) fn fact(object: &DynamicObject) -> Fact {
 fn configuration(object: &DynamicObject) -> Option<Fact> {
     let hash = object.annotations().get(names::HASH_ANNOTATION)?.clone();
     let sequence = object.annotations().get(names::SEQUENCE_ANNOTATION)?.parse().ok()?;
-    Some(Fact::Configuration(ConfigurationStatus { hash, sequence }))
+    Some(Fact::Configuration(Box::new(ConfigurationStatus { hash, sequence })))
 }
 
 fn identity(object: &DynamicObject) -> Option<Fact> {

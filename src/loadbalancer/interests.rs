@@ -2,13 +2,11 @@
 //! as in a fleet of one. Nothing here does I/O.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use kube::runtime::reflector::ObjectRef;
-
-use crate::{api::LoadBalancer, reconcile::Key};
+use crate::reconcile::Key;
 
 /// Something in the cluster that a load balancer names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,31 +29,33 @@ pub(super) struct Interests(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    by_resource: HashMap<ObjectRef<LoadBalancer>, Vec<Interest>>,
-    by_interest: HashMap<Interest, HashSet<ObjectRef<LoadBalancer>>>,
+    by_resource: HashMap<Arc<Key>, Box<[Interest]>>,
+    by_interest: HashMap<Interest, HashSet<Arc<Key>>>,
 }
 
 impl Interests {
     /// Notes all that a load balancer is interested in from now on; that in which nobody is any more.
-    pub(super) fn set(&self, resource: &ObjectRef<LoadBalancer>, interests: Vec<Interest>) -> Vec<Interest> {
+    pub(super) fn set(&self, resource: &Key, interests: Vec<Interest>) -> Vec<Interest> {
         let mut known = self.lock();
-        if known.by_resource.get(resource) == Some(&interests) {
+        if known.by_resource.get(resource).is_some_and(|before| **before == *interests) {
             return vec![];
         }
         let mut unwanted = known.remove(resource);
+        let resource = Arc::new(resource.clone());
         for interest in &interests {
-            known.by_interest.entry(interest.clone()).or_default().insert(resource.clone());
+            known.by_interest.entry(interest.clone()).or_default().insert(Arc::clone(&resource));
         }
         unwanted.retain(|interest| !known.by_interest.contains_key(interest));
         if !interests.is_empty() {
-            known.by_resource.insert(resource.clone(), interests);
+            known.by_resource.insert(resource, interests.into());
         }
         unwanted
     }
 
     /// The load balancers that are interested.
-    pub(super) fn of(&self, interest: &Interest) -> Vec<ObjectRef<LoadBalancer>> {
-        self.lock().by_interest.get(interest).into_iter().flatten().cloned().collect()
+    pub(super) fn of(&self, interest: &Interest) -> Vec<Key> {
+        let known = self.lock();
+        known.by_interest.get(interest).into_iter().flatten().map(|resource| Key::clone(resource)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -65,8 +65,8 @@ impl Interests {
 
 impl Known {
     /// Removes a load balancer; that in which nobody is interested any more.
-    fn remove(&mut self, resource: &ObjectRef<LoadBalancer>) -> Vec<Interest> {
-        let mut unwanted = self.by_resource.remove(resource).unwrap_or_default();
+    fn remove(&mut self, resource: &Key) -> Vec<Interest> {
+        let mut unwanted = self.by_resource.remove(resource).unwrap_or_default().into_vec();
         unwanted.retain(|interest| {
             let Some(interested) = self.by_interest.get_mut(interest) else { return false };
             interested.remove(resource);
@@ -80,9 +80,9 @@ impl Known {
     }
 }
 
-/// The names of objects by what they belong to: pods by load balancer, endpoint slices by Service.
+/// The names of objects by what they belong to: pods by load balancer, endpoint slices by Service. Few belong to one.
 #[derive(Debug, Default)]
-pub(super) struct Groups(RwLock<BTreeMap<Key, BTreeSet<String>>>);
+pub(super) struct Groups(RwLock<BTreeMap<Key, Box<[Box<str>]>>>);
 
 impl Groups {
     /// Moves an object from one group to another, where it is in one.
@@ -91,25 +91,26 @@ impl Groups {
             return;
         }
         let mut groups = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let key = |group: &str| Key { namespace: namespace.to_owned(), name: group.to_owned() };
-        if let Some(from) = from
-            && let Some(members) = groups.get_mut(&key(from))
-        {
-            members.remove(name);
-            if members.is_empty() {
-                groups.remove(&key(from));
+        let key = |group: &str| Key::new(namespace, group);
+        for (group, stays) in [(from, false), (to, true)] {
+            let Some(group) = group.map(key) else { continue };
+            let mut names = groups.remove(&group).unwrap_or_default().into_vec();
+            names.retain(|one| **one != *name);
+            if stays {
+                names.push(name.into());
+                names.sort_unstable();
             }
-        }
-        if let Some(to) = to {
-            groups.entry(key(to)).or_default().insert(name.to_owned());
+            if !names.is_empty() {
+                groups.insert(group, names.into());
+            }
         }
     }
 
-    /// The names of a group's objects.
+    /// The names of a group's objects, in their order.
     pub(super) fn of(&self, namespace: &str, group: &str) -> Vec<String> {
-        let key = Key { namespace: namespace.to_owned(), name: group.to_owned() };
+        let key = Key::new(namespace, group);
         let groups = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        groups.get(&key).into_iter().flatten().cloned().collect()
+        groups.get(&key).into_iter().flatten().map(ToString::to_string).collect()
     }
 }
 
@@ -118,13 +119,13 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> Key {
-        Key { namespace: "customer".to_owned(), name: name.to_owned() }
+        Key::new("customer", name)
     }
 
     #[test]
     fn a_change_is_for_those_who_are_interested_now() {
         let interests = Interests::default();
-        let (shop, blog) = (ObjectRef::new("shop").within("customer"), ObjectRef::new("blog").within("customer"));
+        let (shop, blog) = (key("shop"), key("blog"));
         let secret = Interest::Secret(key("tls"));
         interests.set(&shop, vec![secret.clone(), Interest::Class("gold".to_owned())]);
         interests.set(&blog, vec![secret.clone()]);

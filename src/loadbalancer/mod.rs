@@ -26,7 +26,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Client, Resource,
     api::{ApiResource, DynamicObject},
-    runtime::reflector::ObjectRef,
 };
 use tokio::sync::watch;
 
@@ -63,7 +62,7 @@ impl LoadBalancers {
         authority: AuthorityHandle,
         installation: Installation,
         metrics: &Metrics,
-    ) -> (Self, Vec<Trigger<LoadBalancer>>) {
+    ) -> (Self, Vec<Trigger>) {
         let agents = AgentClient::new(authority.clone());
         let (observer, triggers) = Observer::new(&client, agents.clone(), scope, installation, metrics);
         (Self { client, agents, authority, observer, rollouts: Rollouts::default() }, triggers)
@@ -137,9 +136,8 @@ impl Family for LoadBalancers {
         self.perform_effect(resource, effect).await
     }
 
-    fn forget(&self, resource: &ObjectRef<LoadBalancer>) {
+    fn forget(&self, resource: &Key) {
         self.observer.selections.forget(resource);
-        let namespace = resource.namespace.clone().unwrap_or_default();
-        self.rollouts.set(Key { namespace, name: resource.name.clone() }, false);
+        self.rollouts.set(resource.clone(), false);
     }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
+use kube::{Api, ResourceExt};
 
 pub(super) use self::{cluster::Observer, reports::Agent};
 use super::{
@@ -19,11 +19,11 @@ use super::{
     interests::Interest,
     names,
     plan::{self, objects::read_configuration},
-    world::{CertificateSecret, Identity, Replica, SelectedPod, ServiceWorld, World},
+    world::{CertificateSecret, Identity, Pins, Replica, SelectedPod, ServiceWorld, World},
 };
 use crate::{
     agent::protocol::Configuration,
-    api::LoadBalancer,
+    api::{ConfigurationStatus, LoadBalancer},
     authority::{Leaf, Renewal},
     reconcile::{Key, Owned},
 };
@@ -34,7 +34,8 @@ impl LoadBalancers {
         let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
         // Before anything is read, so that a change right after the reading leads to another turn.
         let interests = interests(resource, &namespace);
-        self.observer.selections.set(&ObjectRef::new(&name).within(&namespace), interests).await;
+        let key = Key::new(&namespace, &name);
+        self.observer.selections.set(&key, interests).await;
 
         let mut world = World {
             class: resource.spec.class_name.as_deref().and_then(|class| self.observer.class(class)),
@@ -48,7 +49,7 @@ impl LoadBalancers {
         self.remember(&mut world, owned);
         let rolling = |object: &&Owned<Fact>| matches!(*object.fact, Fact::Pods { rolling: true, .. });
         let rolling = owned.iter().filter(rolling).any(|object| !object.deleting);
-        self.rollouts.set(Key { namespace: namespace.clone(), name: name.clone() }, rolling);
+        self.rollouts.set(key, rolling);
         world.replicas = self.replicas(&namespace, &name).await;
         if world.configuration.is_some() && plan::needs_last_good(resource, &world) {
             world.last_good = self.last_good(&namespace, &name).await?;
@@ -60,14 +61,16 @@ impl LoadBalancers {
     fn remember(&self, world: &mut World, owned: &[Owned<Fact>]) {
         for object in owned.iter().filter(|object| !object.deleting) {
             match &*object.fact {
-                Fact::Configuration(configuration) => world.configuration = Some(configuration.clone()),
+                Fact::Configuration(configuration) => {
+                    world.configuration = Some(ConfigurationStatus::clone(configuration));
+                }
                 Fact::Identity(leaf) => {
                     let renew = |leaf: &Leaf| leaf.needs_renewal(&self.authority.current(), Timestamp::now());
                     let renew = leaf.as_deref().map_or(Some(Renewal::Unreadable), renew);
                     world.identity = Some(Identity { renew: renew.map(|why| why.to_string()) });
                 }
-                Fact::Pods { pins, .. } => world.pins = Some(pins.clone()),
-                Fact::Service(addresses) => world.service_addresses.clone_from(addresses),
+                Fact::Pods { pins, .. } => world.pins = Some(Pins::clone(pins)),
+                Fact::Service(addresses) => world.service_addresses = addresses.to_vec(),
                 Fact::Nothing => {}
             }
         }
@@ -117,7 +120,7 @@ impl LoadBalancers {
     /// The pods that pools select, by the text of the selector; those that are known.
     fn selected(&self, resource: &LoadBalancer, namespace: &str) -> BTreeMap<String, Vec<SelectedPod>> {
         let known = |selector: String| {
-            let key = Key { namespace: namespace.to_owned(), name: selector.clone() };
+            let key = Key::new(namespace, &selector);
             Some((selector, self.observer.selections.pods(&key)?))
         };
         selectors(resource).filter_map(known).collect()
@@ -125,7 +128,7 @@ impl LoadBalancers {
 
     /// The pods, and what their agents say; those that are new are asked, all at the same time.
     async fn replicas(&self, namespace: &str, name: &str) -> Vec<Replica> {
-        let load_balancer = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        let load_balancer = Key::new(namespace, name);
         let told = self.observer.pods(namespace, name).into_iter().map(|mut replica| {
             let load_balancer = load_balancer.clone();
             async move {
@@ -166,7 +169,7 @@ fn selectors(resource: &LoadBalancer) -> impl Iterator<Item = String> {
 }
 
 fn interests(resource: &LoadBalancer, namespace: &str) -> Vec<Interest> {
-    let key = |name: &str| Key { namespace: namespace.to_owned(), name: name.to_owned() };
+    let key = |name: &str| Key::new(namespace, name);
     let spec = &resource.spec;
     let classes = spec.class_name.iter().cloned().map(Interest::Class);
     let secrets = spec.listeners.iter().flat_map(|listener| &listener.certificates);

@@ -56,7 +56,7 @@ fn busy(under_way: &BTreeSet<Key>) -> Option<Busy> {
     if under_way.is_empty() {
         return None;
     }
-    let names: Vec<_> = under_way.iter().take(NAMED).map(|key| format!("{}/{}", key.namespace, key.name)).collect();
+    let names: Vec<_> = under_way.iter().take(NAMED).map(|key| format!("{}/{}", key.namespace(), key.name())).collect();
     let more = match under_way.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_first_are_named_and_the_last_ends_it() {
-        let key = |name: &str| Key { namespace: "customer".to_owned(), name: name.to_owned() };
+        let key = |name: &str| Key::new("customer", name);
         let rollouts = Rollouts::default();
         let busy = rollouts.busy();
         for name in ["a", "b", "c", "d"] {

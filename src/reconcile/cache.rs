@@ -15,7 +15,7 @@ use futures::{
 use kube::{
     Api, Client, Resource,
     core::{ClusterResourceScope, NamespaceResourceScope},
-    runtime::{reflector::ObjectRef, watcher},
+    runtime::watcher,
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -52,8 +52,10 @@ pub struct Changed<V> {
 }
 
 /// What gives resources of a family a turn.
-pub struct Trigger<R: Resource> {
-    pub(crate) references: BoxStream<'static, ObjectRef<R>>,
+pub struct Trigger {
+    /// The resources.
+    pub(crate) keys: BoxStream<'static, Key>,
+    /// Whether all that they depend on has been read once.
     pub(crate) synced: watch::Receiver<bool>,
 }
 
@@ -149,18 +151,18 @@ impl<V> Cache<V> {
     /// What is remembered of one object; `namespace` is empty for what is in none.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<V>> {
-        let key = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        let key = Key::new(namespace, name);
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
     /// All that is remembered of one namespace, by name.
     #[must_use]
     pub fn within(&self, namespace: &str) -> Vec<(Key, Arc<V>)> {
-        let first = Key { namespace: namespace.to_owned(), name: String::new() };
+        let first = Key::new(namespace, "");
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
         entries
             .range(first..)
-            .take_while(|(key, _)| key.namespace == namespace)
+            .take_while(|(key, _)| key.namespace() == namespace)
             .map(|(key, value)| (key.clone(), Arc::clone(value)))
             .collect()
     }
@@ -176,20 +178,19 @@ impl<V> Cache<V> {
 impl<V: Send + Sync + 'static> Feed<V> {
     /// Each change gives a turn to the resources that `affected` names. The engine takes no turn before
     /// the cache has been filled once.
-    pub fn triggers<R, I>(self, affected: impl Fn(Changed<V>) -> I + Send + 'static) -> Trigger<R>
+    pub fn triggers<I>(self, affected: impl Fn(Changed<V>) -> I + Send + 'static) -> Trigger
     where
-        R: Resource<DynamicType = ()> + 'static,
-        I: IntoIterator<Item = ObjectRef<R>> + Send + 'static,
+        I: IntoIterator<Item = Key> + Send + 'static,
         I::IntoIter: Send,
     {
-        let references = self.changed.flat_map(move |changed| stream::iter(affected(changed)));
-        Trigger { references: references.boxed(), synced: self.synced }
+        let keys = self.changed.flat_map(move |changed| stream::iter(affected(changed)));
+        Trigger { keys: keys.boxed(), synced: self.synced }
     }
 }
 
-impl<R: Resource> Trigger<R> {
-    /// A turn for each reference of a stream; nothing is waited for.
-    pub fn from_stream(references: impl Stream<Item = ObjectRef<R>> + Send + 'static) -> Self {
-        Self { references: references.boxed(), synced: watch::channel(true).1 }
+impl Trigger {
+    /// A turn for each resource that a stream names; nothing is waited for.
+    pub fn from_stream(keys: impl Stream<Item = Key> + Send + 'static) -> Self {
+        Self { keys: keys.boxed(), synced: watch::channel(true).1 }
     }
 }

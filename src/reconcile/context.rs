@@ -16,6 +16,7 @@ use super::{
     inventory::Inventory,
     memory::Memories,
     scope::Scope,
+    store::Store,
     watch::Key,
 };
 use crate::telemetry::{
@@ -84,6 +85,7 @@ pub(crate) struct Context<F: Family> {
     pub(crate) metrics: Metrics,
     pub(crate) inventory: Inventory<F>,
     pub(crate) memories: Memories,
+    pub(crate) store: Store<F::Resource>,
 }
 
 impl<F: Family> Context<F> {

@@ -9,9 +9,10 @@ use kube::{
     Resource,
     api::{ApiResource, DynamicObject},
     core::NamespaceResourceScope,
-    runtime::reflector::ObjectRef,
 };
 use serde::{Serialize, de::DeserializeOwned};
+
+use super::watch::Key;
 
 /// A kind of custom resource and what the engine asks about it.
 pub trait Family: Send + Sync + 'static {
@@ -67,7 +68,7 @@ pub trait Family: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Drops what the family remembers of a resource that is gone.
-    fn forget(&self, _resource: &ObjectRef<Self::Resource>) {}
+    fn forget(&self, _resource: &Key) {}
 }
 
 /// An object that the resource owns, as last seen.

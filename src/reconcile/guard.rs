@@ -21,6 +21,14 @@ pub(crate) struct Unreadable {
     pub(crate) error: String,
 }
 
+impl<R: DeserializeOwned> Guard<R> {
+    /// Of a resource's JSON.
+    pub(crate) fn read(text: &[u8]) -> serde_json::Result<Self> {
+        // Said again as a value where it is bad, since the text's lines and columns tell a user nothing.
+        serde_json::from_slice(text).map_or_else(|_| serde_json::from_slice(text), |resource| Ok(Self(Ok(resource))))
+    }
+}
+
 impl<'de, R: DeserializeOwned> Deserialize<'de> for Guard<R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;

@@ -2,7 +2,7 @@
 //! them, and the family's fact. Nothing here does I/O; watches and the answers to writes fill it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -31,7 +31,7 @@ pub(crate) struct Entry<Fact> {
     pub(crate) keep: bool,
     live: Option<Fingerprint>,
     /// What was asked for and what the server made of it, where these differ.
-    settled: Option<(Fingerprint, Fingerprint)>,
+    settled: Option<Box<(Fingerprint, Fingerprint)>>,
     fact: Arc<Fact>,
 }
 
@@ -39,7 +39,7 @@ impl<Fact> Entry<Fact> {
     /// Whether the object is as `desired` already.
     pub(crate) fn is(&self, desired: Fingerprint) -> bool {
         let Some(live) = self.live else { return false };
-        live == desired || self.settled == Some((desired, live))
+        live == desired || self.settled.as_deref() == Some(&(desired, live))
     }
 
     /// The name of the resource that the object belongs to.
@@ -59,9 +59,10 @@ pub(crate) struct Inventory<F: Family> {
 }
 
 struct Known<Fact> {
-    entries: HashMap<Place, Entry<Fact>>,
+    // Trees, since a table is up to twice as large as what is in it.
+    entries: BTreeMap<Arc<Place>, Box<Entry<Fact>>>,
     /// Places by the resource that they belong to, as [`indexed`], in their order. They are few.
-    owners: HashMap<Key, Vec<Place>>,
+    owners: BTreeMap<Key, Box<[Arc<Place>]>>,
 }
 
 impl<F: Family> Inventory<F> {
@@ -71,7 +72,7 @@ impl<F: Family> Inventory<F> {
             let labels = OfKind { family: F::NAME.to_owned(), kind: kind.kind.clone() };
             metrics.inventory_objects.get_or_create_owned(&labels)
         });
-        let known = Known { entries: HashMap::new(), owners: HashMap::new() };
+        let known = Known { entries: BTreeMap::new(), owners: BTreeMap::new() };
         Self { counts: counts.collect(), known: RwLock::new(known), kinds }
     }
 
@@ -81,7 +82,7 @@ impl<F: Family> Inventory<F> {
     }
 
     pub(crate) fn get(&self, place: &Place) -> Option<Entry<F::Fact>> {
-        self.read().entries.get(place).cloned()
+        self.read().entries.get(place).map(|entry| Entry::clone(entry))
     }
 
     /// All that belongs to a resource by controller or, where nobody controls it, by label.
@@ -89,7 +90,7 @@ impl<F: Family> Inventory<F> {
         let known = self.read();
         let places = known.owners.get(&indexed(owner)).into_iter().flatten();
         places
-            .filter_map(|place| Some((place.clone(), known.entries.get(place)?.clone())))
+            .filter_map(|place| Some((Place::clone(place), Entry::clone(known.entries.get(place)?))))
             .filter(|(_, entry)| entry.controller.as_ref().is_none_or(|controller| controller.uid == uid))
             .collect()
     }
@@ -98,7 +99,7 @@ impl<F: Family> Inventory<F> {
     pub(crate) fn facts(&self, owner: &Key, uid: &str) -> Vec<Owned<F::Fact>> {
         let facts = self.of(owner, uid).into_iter().map(|((kind, key), entry)| Owned {
             kind: self.kinds[kind].kind.clone(),
-            name: key.name,
+            name: key.name().to_owned(),
             deleting: entry.deleting,
             fact: entry.fact,
         });
@@ -140,13 +141,13 @@ impl<F: Family> Inventory<F> {
         let place = (kind, Key::of(object));
         let mut known = self.write();
         let live = Fingerprint::live(object);
-        let mut settled = desired.zip(live);
+        let mut settled = desired.zip(live).map(Box::new);
         if let Some(before) = known.entries.get_mut(&place) {
             if before.version > version(object) || before.version == version(object) && desired.is_none() {
-                before.settled = settled.or(before.settled);
+                before.settled = settled.or(before.settled.take());
                 return vec![];
             }
-            settled = settled.or(before.settled);
+            settled = settled.or(before.settled.take());
         }
         let controller = identity::controller(&object.metadata).map(|controller| known.shared(&place.1, controller));
         let entry = Entry {
@@ -160,14 +161,17 @@ impl<F: Family> Inventory<F> {
             settled,
             fact: Arc::new(F::fact(object)),
         };
-        let owner = Key { namespace: place.1.namespace.clone(), name: entry.owner().to_owned() };
+        let owner = Key::new(place.1.namespace(), entry.owner());
         let before = self.drop_place(&mut known, &place);
+        let place = Arc::new(place);
         let places = known.owners.entry(indexed(&owner)).or_default();
-        if let Err(position) = places.binary_search(&place) {
-            places.reserve_exact(1);
-            places.insert(position, place.clone());
+        let mut more = std::mem::take(places).into_vec();
+        if let Err(position) = more.binary_search(&place) {
+            more.reserve_exact(1);
+            more.insert(position, Arc::clone(&place));
         }
-        known.entries.insert(place, entry);
+        *places = more.into();
+        known.entries.insert(place, Box::new(entry));
         self.counts[kind].inc();
         let moved = before.filter(|before| *before != owner);
         std::iter::once(owner).chain(moved).collect()
@@ -176,7 +180,7 @@ impl<F: Family> Inventory<F> {
     fn listed(&self, kind: usize, within: Option<&str>, keys: &HashSet<Key>) -> Vec<Key> {
         let mut known = self.write();
         let dropped = |place: &&Place| place.0 == kind && Change::<DynamicObject>::drops(within, keys, &place.1);
-        let dropped: Vec<Place> = known.entries.keys().filter(dropped).cloned().collect();
+        let dropped: Vec<Place> = known.entries.keys().map(|place| &**place).filter(dropped).cloned().collect();
         dropped.iter().filter_map(|place| self.drop_place(&mut known, place)).collect()
     }
 
@@ -184,12 +188,15 @@ impl<F: Family> Inventory<F> {
     fn drop_place(&self, known: &mut Known<F::Fact>, place: &Place) -> Option<Key> {
         let entry = known.entries.remove(place)?;
         self.counts[place.0].dec();
-        let owner = Key { namespace: place.1.namespace.clone(), name: entry.owner().to_owned() };
+        let owner = Key::new(place.1.namespace(), entry.owner());
         let index = indexed(&owner);
         if let Some(places) = known.owners.get_mut(&index) {
-            places.retain(|one| one != place);
-            if places.is_empty() {
+            let mut fewer = std::mem::take(places).into_vec();
+            fewer.retain(|one| **one != *place);
+            if fewer.is_empty() {
                 known.owners.remove(&index);
+            } else {
+                *places = fewer.into();
             }
         }
         Some(owner)
@@ -207,7 +214,7 @@ impl<F: Family> Inventory<F> {
 impl<Fact> Known<Fact> {
     /// `controller` as another object in the namespace of `near` already names it, so that it is kept once.
     fn shared(&self, near: &Key, controller: Controller) -> Arc<Controller> {
-        let owner = Key { namespace: near.namespace.clone(), name: controller.name.clone() };
+        let owner = Key::new(near.namespace(), &controller.name);
         let places = self.owners.get(&indexed(&owner)).into_iter().flatten();
         let known = places.filter_map(|place| self.entries.get(place)?.controller.as_ref());
         let same = known.into_iter().find(|known| ***known == controller).map(Arc::clone);
@@ -217,5 +224,5 @@ impl<Fact> Known<Fact> {
 
 /// A resource as the index knows it: by the label of its name, since that may be all that an object says.
 fn indexed(owner: &Key) -> Key {
-    Key { namespace: owner.namespace.clone(), name: identity::instance_label(&owner.name) }
+    Key::new(owner.namespace(), &identity::instance_label(owner.name()))
 }

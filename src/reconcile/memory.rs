@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, Hash, RandomState},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,9 +21,13 @@ const MEND_WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 /// After so long a peace the count begins anew.
 const PEACE: Duration = Duration::from_mins(5);
 
-/// What is remembered of each resource, by uid.
+/// What is remembered of each resource, by uid. Places and notes are remembered by their hashes: should two of one
+/// resource ever be the same, an event is told once too seldom, or an object is applied a minute late.
 #[derive(Debug, Default)]
-pub(crate) struct Memories(Mutex<HashMap<String, Memory>>);
+pub(crate) struct Memories {
+    known: Mutex<HashMap<String, Memory>>,
+    hashes: RandomState,
+}
 
 #[derive(Debug, Default)]
 struct Memory {
@@ -33,14 +38,15 @@ struct Memory {
     /// Failed turns in a row.
     failures: u32,
     /// When each event was last asked for, by reason and note.
-    told: HashMap<(String, String), Instant>,
+    told: Vec<(u64, Instant)>,
     /// What was applied last to each object.
-    mends: HashMap<Place, Mend>,
+    mends: Vec<Mend>,
 }
 
 /// What was applied to an object, and how often in a row it was the same.
 #[derive(Debug)]
 struct Mend {
+    place: u64,
     desired: Fingerprint,
     last: Instant,
     times: u32,
@@ -79,8 +85,8 @@ impl Memories {
     pub(crate) fn succeeded(&self, uid: &str) {
         if let Some(memory) = self.lock().get_mut(uid) {
             memory.failures = 0;
-            memory.told.retain(|_, last| last.elapsed() < SILENCE);
-            memory.mends.retain(|_, mend| mend.last.elapsed() < PEACE);
+            memory.told.retain(|(_, last)| last.elapsed() < SILENCE);
+            memory.mends.retain(|mend| mend.last.elapsed() < PEACE);
             memory.told.shrink_to_fit();
             memory.mends.shrink_to_fit();
         }
@@ -88,19 +94,24 @@ impl Memories {
 
     /// Whether an event is news: not asked for within [`SILENCE`].
     pub(crate) fn news(&self, uid: &str, reason: &str, note: &str) -> bool {
-        let now = Instant::now();
+        let (now, event) = (Instant::now(), self.hash((reason, note)));
         let mut memories = self.lock();
         let told = &mut memories.entry(uid.to_owned()).or_default().told;
-        told.retain(|_, last| now.duration_since(*last) < SILENCE);
-        told.insert((reason.to_owned(), note.to_owned()), now).is_none()
+        told.retain(|(_, last)| now.duration_since(*last) < SILENCE);
+        let before = told.len();
+        told.retain(|(known, _)| *known != event);
+        let news = told.len() == before;
+        told.push((event, now));
+        news
     }
 
     /// Whether an object may be applied now: yes, unless the very same was applied to it again and again.
     /// Somebody is at odds with us then, and the two would go on as fast as the API allows. Otherwise how
     /// often that was, and how long to wait.
     pub(crate) fn contested(&self, uid: &str, place: &Place, desired: Fingerprint) -> Option<(u32, Duration)> {
+        let place = self.hash(place);
         let memories = self.lock();
-        let mend = memories.get(uid)?.mends.get(place).filter(|mend| mend.desired == desired)?;
+        let mend = memories.get(uid)?.mends.iter().find(|mend| mend.place == place && mend.desired == desired)?;
         let late = mend.times.checked_sub(PATIENT_MENDS)?;
         let wait = MEND_WAITS.0.saturating_mul(2_u32.saturating_pow(late)).min(MEND_WAITS.1);
         let left = wait.checked_sub(mend.last.elapsed()).filter(|left| !left.is_zero())?;
@@ -109,13 +120,14 @@ impl Memories {
 
     /// Notes that an object was applied.
     pub(crate) fn applied(&self, uid: &str, place: &Place, desired: Fingerprint) {
-        let now = Instant::now();
+        let (now, place) = (Instant::now(), self.hash(place));
         let mut memories = self.lock();
         let mends = &mut memories.entry(uid.to_owned()).or_default().mends;
-        mends.retain(|_, mend| now.duration_since(mend.last) < PEACE);
-        let before = mends.get(place).filter(|mend| mend.desired == desired);
+        let before = mends.iter().find(|mend| mend.place == place && mend.desired == desired);
+        let before = before.filter(|mend| now.duration_since(mend.last) < PEACE);
         let times = before.map_or(1, |mend| mend.times.saturating_add(1));
-        mends.insert(place.clone(), Mend { desired, last: now, times });
+        mends.retain(|mend| mend.place != place && now.duration_since(mend.last) < PEACE);
+        mends.push(Mend { place, desired, last: now, times });
     }
 
     /// Forgets a resource that is gone.
@@ -123,8 +135,12 @@ impl Memories {
         self.lock().remove(uid);
     }
 
+    fn hash(&self, value: impl Hash) -> u64 {
+        self.hashes.hash_one(value)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,8 @@
 //! | file | what it decides |
 //! |---|---|
 //! | [`family`] | what a family answers |
-//! | `engine` | what gives a resource a turn, and how many are taken at a time |
+//! | `engine`, `queue` | what gives a resource a turn, when, and how many are taken at a time |
+//! | `store`, `packed` | what is kept of a resource between its turns |
 //! | `turn` | the steps of a turn, and what is said of its end |
 //! | `objects` | what is applied and what is pruned |
 //! | `inventory`, `fingerprint`, `identity` | what is known of owned objects, whether they are as planned, whose they are |
@@ -27,8 +28,11 @@ mod inventory;
 pub mod lease;
 mod memory;
 mod objects;
+mod packed;
+mod queue;
 mod scope;
 mod status;
+mod store;
 mod turn;
 pub mod upgrades;
 mod watch;
@@ -47,6 +51,8 @@ pub use self::{
     upgrades::Busy,
     watch::Key,
 };
+
+pub(crate) use self::{packed::Packed, queue::Queue};
 
 /// How long one request to the Kubernetes API may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);

@@ -56,8 +56,8 @@ fn place<F: Family>(context: &Context<F>, object: &DynamicObject) -> Result<Plac
     let types = object.types.clone().unwrap_or_default();
     let key = Key::of(object);
     match context.inventory.kind(&types.api_version, &types.kind) {
-        Some(kind) if !key.name.is_empty() => Ok((kind, key)),
-        _ => Err(Error::Unplannable(format!("{} {} {:?}", types.api_version, types.kind, key.name))),
+        Some(kind) if !key.name().is_empty() => Ok((kind, key)),
+        _ => Err(Error::Unplannable(format!("{} {} {:?}", types.api_version, types.kind, key.name()))),
     }
 }
 
@@ -67,7 +67,8 @@ async fn apply<F: Family>(
     place: &Place,
     object: &DynamicObject,
 ) -> Result<Applied, Error> {
-    let (kind, Key { namespace, name }) = place;
+    let (kind, key) = place;
+    let (namespace, name) = (key.namespace(), key.name());
     let kind = &context.inventory.kinds[*kind];
     let desired = Fingerprint::desired(object);
     let (standing, deleting) = match context.inventory.get(place) {
@@ -81,14 +82,14 @@ async fn apply<F: Family>(
         None => look(context, resource, place).await?,
     };
     if let Standing::Foreign(whose) = standing {
-        return Err(Error::NameTaken { kind: kind.kind.clone(), name: name.clone(), whose });
+        return Err(Error::NameTaken { kind: kind.kind.clone(), name: name.to_owned(), whose });
     }
     if deleting {
         return Ok(Applied::Leaving);
     }
     let uid = resource.meta().uid.as_deref().unwrap_or_default();
     if let Some((times, wait)) = context.memories.contested(uid, place, desired) {
-        return Err(Error::Contested { kind: kind.kind.clone(), name: name.clone(), times, wait });
+        return Err(Error::Contested { kind: kind.kind.clone(), name: name.to_owned(), times, wait });
     }
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, kind);
     let act = format!("apply {} {name}", kind.kind);
@@ -116,7 +117,8 @@ async fn look<F: Family>(
     resource: &F::Resource,
     place: &Place,
 ) -> Result<(Standing, bool), Error> {
-    let (kind, Key { namespace, name }) = place;
+    let (kind, key) = place;
+    let (namespace, name) = (key.namespace(), key.name());
     let kind = &context.inventory.kinds[*kind];
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, kind);
     let act = format!("look for {} {name}", kind.kind);
@@ -149,8 +151,8 @@ async fn prune<F: Family>(
     for (place, entry) in context.inventory.of(&owner, &uid) {
         let controlled = entry.controller.is_some();
         let kind = &context.inventory.kinds[place.0].kind;
-        let unseen = !seen.iter().any(|one| one.kind == *kind && one.name == place.1.name);
-        let stays = unseen || planned.contains(&place) || entry.keep || retained.holds(kind, &place.1.name);
+        let unseen = !seen.iter().any(|one| one.kind == *kind && one.name == place.1.name());
+        let stays = unseen || planned.contains(&place) || entry.keep || retained.holds(kind, place.1.name());
         if controlled && !stays && !entry.deleting {
             delete(context, &place, &entry).await?;
         }
@@ -160,7 +162,8 @@ async fn prune<F: Family>(
 
 /// Deletes one object, unless it is no longer the one that was seen.
 async fn delete<F: Family>(context: &Context<F>, place: &Place, entry: &Entry<F::Fact>) -> Result<(), Error> {
-    let (kind, Key { namespace, name }) = place;
+    let (kind, key) = place;
+    let (namespace, name) = (key.namespace(), key.name());
     let kind = &context.inventory.kinds[*kind];
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, kind);
     let seen = Preconditions { uid: Some(entry.uid.to_string()), resource_version: Some(entry.version.to_string()) };

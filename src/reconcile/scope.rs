@@ -1,6 +1,10 @@
 //! Which namespaces the operator looks after. Nothing here does I/O.
 
-use kube::{Api, Client, Resource, core::NamespaceResourceScope};
+use kube::{
+    Api, Client, Resource,
+    api::{ApiResource, DynamicObject},
+    core::NamespaceResourceScope,
+};
 
 /// The namespaces that the operator looks after.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +39,23 @@ impl Scope {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        let api = |part: Option<String>| {
-            let api =
-                part.as_deref().map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name));
-            (part, api)
-        };
-        self.parts().into_iter().map(api).collect()
+        self.each(|part| match part {
+            None => Api::all(client.clone()),
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+        })
+    }
+
+    /// The same of a kind that is known by name.
+    pub(crate) fn dynamic(&self, client: &Client, kind: &ApiResource) -> Vec<(Option<String>, Api<DynamicObject>)> {
+        self.each(|part| match part {
+            None => Api::all_with(client.clone(), kind),
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
+        })
+    }
+
+    fn each<T>(&self, make: impl Fn(Option<&str>) -> T) -> Vec<(Option<String>, T)> {
+        let parts = self.parts().into_iter();
+        parts.map(|part| (part.clone(), make(part.as_deref()))).collect()
     }
 }
 

@@ -5,7 +5,6 @@ use std::{
     any::Any,
     future::Future,
     panic::AssertUnwindSafe,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,7 +12,6 @@ use futures::{FutureExt, StreamExt, stream};
 use kube::{
     Resource, ResourceExt,
     api::{Patch, PatchParams},
-    runtime::controller::Action,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -42,7 +40,7 @@ const ROUNDS: usize = 3;
 struct Outcome {
     /// For the metric.
     result: &'static str,
-    action: Action,
+    again: Duration,
 }
 
 /// What a round came to: as much of the plan as its report needs, and the first error.
@@ -61,22 +59,22 @@ struct Planned<S> {
     again: Duration,
 }
 
-/// Takes a turn, counts it and traces it.
-pub(crate) async fn take<F: Family>(context: Arc<Context<F>>, guard: Arc<Guard<F::Resource>>) -> Action {
+/// Takes a turn, counts it and traces it; after how long the next is due if nothing changes.
+pub(crate) async fn take<F: Family>(context: &Context<F>, guard: &Guard<F::Resource>) -> Duration {
     let family = Context::<F>::of_family();
     let in_flight = context.metrics.turns_in_flight.get_or_create_owned(&family);
-    let span = info_span!("turn", family = F::NAME, resource = named(&*guard));
+    let span = info_span!("turn", family = F::NAME, resource = named(guard));
     let begun = Instant::now();
     in_flight.inc();
     let counted = scopeguard(move || {
         in_flight.dec();
     });
-    let outcome = judge(&context, &guard).instrument(span).await;
+    let outcome = judge(context, guard).instrument(span).await;
     drop(counted);
     context.metrics.turn_duration.get_or_create(&family).observe(begun.elapsed().as_secs_f64());
     let labels = OfTurn { family: F::NAME.to_owned(), result: outcome.result.to_owned() };
     context.metrics.turns.get_or_create(&labels).inc();
-    outcome.action
+    outcome.again
 }
 
 /// Runs `act` when it is dropped, which is also when a turn is cut off.
@@ -96,7 +94,7 @@ async fn judge<F: Family>(context: &Context<F>, guard: &Guard<F::Resource>) -> O
     let uid = guard.uid().unwrap_or_default();
     if context.memories.stale(&uid, version(guard)) {
         debug!("The cache has yet to show what was written last.");
-        return Outcome { result: "Waited", action: Action::requeue(STALE_WAIT) };
+        return Outcome { result: "Waited", again: STALE_WAIT };
     }
     let (label, again, result) = match &guard.0 {
         Ok(resource) => {
@@ -111,11 +109,11 @@ async fn judge<F: Family>(context: &Context<F>, guard: &Guard<F::Resource>) -> O
     match result {
         Ok(()) => {
             context.memories.succeeded(&uid);
-            Outcome { result: label.unwrap_or("Succeeded"), action: Action::requeue(again) }
+            Outcome { result: label.unwrap_or("Succeeded"), again }
         }
         Err(error) if error.namespace_terminates() => {
             debug!(%error, "The namespace is being deleted: what is missing in it stays away.");
-            Outcome { result: "Waited", action: Action::requeue(context.settings.backoff.wait(error.retry(), 0)) }
+            Outcome { result: "Waited", again: context.settings.backoff.wait(error.retry(), 0) }
         }
         Err(error) => {
             let failures = context.memories.failed(&uid);
@@ -123,7 +121,7 @@ async fn judge<F: Family>(context: &Context<F>, guard: &Guard<F::Resource>) -> O
             warn!(reason = error.reason(), %error, failures, ?wait, "A turn failed.");
             let note = conditions::bounded(&error.to_string(), conditions::MESSAGE_LIMIT);
             context.tell(guard, &Event { reason: error.reason(), warning: true, note }).await;
-            Outcome { result: error.reason(), action: Action::requeue(wait) }
+            Outcome { result: error.reason(), again: wait }
         }
     }
 }
@@ -267,10 +265,10 @@ async fn write_status<F: Family>(
 ) -> Result<(), Error> {
     let Some(difference) = status::difference(from, to) else { return Ok(()) };
     let (key, uid) = identify(guard);
-    let api = context.resources(&key.namespace);
+    let api = context.resources(key.namespace());
     let patch = Patch::Merge(json!({ "metadata": { "uid": uid }, "status": difference }));
     let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    let request = api.patch_status(&key.name, &parameters, &patch);
+    let request = api.patch_status(key.name(), &parameters, &patch);
     let answer = context.write(&F::Resource::kind(&()), "patch_status", "write the status", request).await;
     note_write(context, &uid, answer)
 }
@@ -306,8 +304,8 @@ async fn set_finalizer<F: Family>(
     let operations = serde_json::from_value(operations).map_err(|error| Error::Unplannable(error.to_string()))?;
     let change: Patch<()> = Patch::Json(operations);
     let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    let api = context.resources(&key.namespace);
-    let request = api.patch(&key.name, &parameters, &change);
+    let api = context.resources(key.namespace());
+    let request = api.patch(key.name(), &parameters, &change);
     let answer = context.write(&F::Resource::kind(&()), "patch_finalizers", act, request).await;
     note_write(context, &uid, answer)
 }

@@ -1,7 +1,10 @@
 //! Watches that never end: the changes of one kind in the namespaces of a scope, as one stream. It
 //! lists and watches; it writes nothing.
 
-use std::{collections::HashSet, fmt::Debug};
+use std::{
+    collections::HashSet,
+    fmt::{self, Debug},
+};
 
 use futures::{Stream, StreamExt, stream::select_all};
 use kube::{
@@ -22,20 +25,48 @@ use crate::telemetry::{Metrics, metrics::OfWatch};
 /// it, and an allocator does not give all of that back.
 const PAGE: u32 = 100;
 
-/// Where an object is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Empty for what is in no namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
+/// Where an object is: its namespace and its name. Of a fleet some hundred thousand are kept, so it is one text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Box<str>);
+
+/// Between namespace and name, in neither, and before all that they are written with: keys are in the order of
+/// their namespaces.
+const BETWEEN: char = '\0';
 
 impl Key {
+    /// The object of this name; `namespace` is empty for what is in none.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self(format!("{namespace}{BETWEEN}{name}").into())
+    }
+
     /// Where `object` is.
     pub fn of(object: &impl Resource) -> Self {
         let meta = object.meta();
-        Self { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
+        Self::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    }
+
+    /// Empty for what is in no namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.parts().0
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once(BETWEEN).unwrap_or_default()
+    }
+}
+
+impl Debug for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (namespace, name) = self.parts();
+        write!(formatter, "{namespace}/{name}")
     }
 }
 
@@ -59,7 +90,7 @@ pub(crate) enum Change<K> {
 impl<K> Change<K> {
     /// Whether `key` is dropped by a listing of `within` that named `keys`.
     pub(crate) fn drops(within: Option<&str>, keys: &HashSet<Key>, key: &Key) -> bool {
-        within.is_none_or(|namespace| namespace == key.namespace) && !keys.contains(key)
+        within.is_none_or(|namespace| namespace == key.namespace()) && !keys.contains(key)
     }
 }
 
@@ -145,4 +176,17 @@ where
 /// The name of an object, for logs.
 pub(crate) fn named(object: &impl ResourceExt) -> String {
     format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Key;
+
+    #[test]
+    fn keys_are_in_the_order_of_namespaces_then_names() {
+        let parts = [("", "gold"), ("a", "x"), ("a", "x-1"), ("a", "y"), ("a-b", "a"), ("b", "a")];
+        let keys = parts.map(|(namespace, name)| Key::new(namespace, name));
+        assert!(keys.is_sorted());
+        assert_eq!(keys.each_ref().map(|key| (key.namespace(), key.name())), parts);
+    }
 }

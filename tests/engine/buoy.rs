@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use fairway::reconcile::{self, Event, Failure, Family, Finalizer, KEEP, Owned, Plan, Retained, Retry};
+use fairway::reconcile::{self, Event, Failure, Family, Finalizer, KEEP, Key, Owned, Plan, Retained, Retry};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Secret},
@@ -18,7 +18,6 @@ use k8s_openapi::{
 use kube::{
     CustomResource, Resource,
     api::{ApiResource, DynamicObject},
-    runtime::reflector::ObjectRef,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -207,8 +206,8 @@ impl Family for Buoys {
         }
     }
 
-    fn forget(&self, buoy: &ObjectRef<Buoy>) {
-        let name = format!("{}/{}", buoy.namespace.as_deref().unwrap_or_default(), buoy.name);
+    fn forget(&self, buoy: &Key) {
+        let name = format!("{}/{}", buoy.namespace(), buoy.name());
         self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).push(name);
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fairway::{
-    reconcile::{Cache, Scope, Trigger, cache},
+    reconcile::{Cache, Key, Scope, Trigger, cache},
     telemetry::{Exposition, Metrics},
 };
 use k8s_openapi::api::core::v1::Secret;
@@ -11,17 +11,14 @@ use kube::{
     Api,
     api::{DeleteParams, PartialObjectMeta, Patch},
     core::ObjectMeta,
-    runtime::{reflector::ObjectRef, watcher},
+    runtime::watcher,
 };
 use serde_json::json;
 
-use crate::{
-    buoy::Buoy,
-    harness::{Harness, NAMESPACE, settle, user},
-};
+use crate::harness::{Harness, NAMESPACE, settle, user};
 
 /// Secrets with the label `for`, which names a buoy.
-fn watched(harness: &Harness) -> (Cache<Option<String>>, Trigger<Buoy>) {
+fn watched(harness: &Harness) -> (Cache<Option<String>>, Trigger) {
     let metrics = Metrics::register(&Exposition::default());
     let keep = |secret: PartialObjectMeta<Secret>| {
         let ObjectMeta { labels, .. } = secret.metadata;
@@ -32,7 +29,7 @@ fn watched(harness: &Harness) -> (Cache<Option<String>>, Trigger<Buoy>) {
     let trigger = feed.triggers(|changed| {
         let values = [changed.before, changed.now].into_iter().flatten();
         let names: Vec<_> = values.filter_map(|value| value.as_ref().clone()).collect();
-        names.into_iter().map(move |name| ObjectRef::new(&name).within(&changed.key.namespace))
+        names.into_iter().map(move |name| Key::new(changed.key.namespace(), &name))
     });
     (cache, trigger)
 }

@@ -59,7 +59,7 @@ impl Harness {
         self.start_with(self.settings(), vec![])
     }
 
-    pub(crate) fn start_with(&self, settings: Settings, triggers: Vec<Trigger<Buoy>>) -> Running {
+    pub(crate) fn start_with(&self, settings: Settings, triggers: Vec<Trigger>) -> Running {
         let (exposition, readiness) = (Exposition::default(), Readiness::default());
         let metrics = Metrics::register(&exposition);
         let engine = Engine::new(self.family.clone(), self.server.client(), settings, metrics, readiness.clone());

@@ -189,7 +189,7 @@ impl Planning {
             ..Replica::default()
         };
         let pins = input.deployment.and_then(|content| match self.fact(content)? {
-            Fact::Pods { pins, .. } => Some(pins),
+            Fact::Pods { pins, .. } => Some(*pins),
             _ => None,
         });
         World {

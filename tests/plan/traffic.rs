@@ -6,6 +6,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
     time::{Duration, Instant},
 };
 
@@ -73,12 +74,24 @@ impl Haproxy {
 
     /// Waits for its first line of the log and ends it; what it has logged.
     fn end(mut self) -> String {
-        let mut output = BufReader::new(self.process.stdout.take().unwrap());
+        let output = BufReader::new(self.process.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        // Ends with HAProxy, which closes the pipe.
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let mut text = String::new();
-        while !text.lines().any(|line| line.starts_with('{')) && output.read_line(&mut text).unwrap() > 0 {}
-        self.signal(Signal::SIGTERM);
-        output.read_to_string(&mut text).unwrap();
-        text
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    if line.starts_with('{') {
+                        self.signal(Signal::SIGTERM);
+                    }
+                    text += &(line + "\n");
+                }
+                Err(RecvTimeoutError::Disconnected) => return text,
+                Err(RecvTimeoutError::Timeout) => panic!("HAProxy logs nothing, or does not end: {text}"),
+            }
+        }
     }
 }
 

@@ -4,10 +4,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{
-    Client,
-    runtime::{reflector::ObjectRef, watcher},
-};
+use kube::{Client, runtime::watcher};
 
 use super::{
     contents::Contents,
@@ -16,7 +13,7 @@ use super::{
     selections::Selections,
 };
 use crate::{
-    api::{LoadBalancer, LoadBalancerClass, LoadBalancerClassSpec},
+    api::{LoadBalancerClass, LoadBalancerClassSpec},
     clients::agent::AgentClient,
     loadbalancer::{
         interests::{Groups, Interest, Interests},
@@ -37,7 +34,7 @@ pub(in crate::loadbalancer) struct Observer {
     pub(super) certificates: Contents<Secret, CertificateSecret>,
     /// What the key `ca.crt` of a `ConfigMap` holds.
     pub(super) authorities: Contents<ConfigMap, Option<String>>,
-    services: Cache<Vec<ServicePortWorld>>,
+    services: Cache<Box<[ServicePortWorld]>>,
     slices: Cache<KnownSlice>,
     slices_of: Arc<Groups>,
     pods: Cache<KnownPod>,
@@ -46,7 +43,7 @@ pub(in crate::loadbalancer) struct Observer {
     pub(in crate::loadbalancer) reports: Reports,
 }
 
-type Triggers = Vec<Trigger<LoadBalancer>>;
+type Triggers = Vec<Trigger>;
 
 impl Observer {
     /// What is known of the cluster, and what gives load balancers a turn when it changes.
@@ -61,7 +58,7 @@ impl Observer {
         let interests = Arc::new(Interests::default());
 
         let (classes, feed) = cache::cluster(client, &everything, metrics, |class: LoadBalancerClass| class.spec);
-        let class = interested(&interests, |key| Interest::Class(key.name.clone()));
+        let class = interested(&interests, |key| Interest::Class(key.name().to_owned()));
         let mut triggers: Triggers = vec![feed.triggers(class)];
 
         let of_tls = watcher::Config::default().fields("type=kubernetes.io/tls");
@@ -117,19 +114,19 @@ impl Observer {
         Some(ServiceWorld {
             ports: ports.to_vec(),
             sliced: !slices.is_empty(),
-            endpoints: slices.iter().flat_map(|slice| slice.endpoints.clone()).collect(),
+            endpoints: slices.iter().flat_map(|slice| slice.endpoints.to_vec()).collect(),
         })
     }
 
     /// Whether there is a pod of this name that stays.
     pub(super) fn has_pod(&self, namespace: &str, name: &str) -> bool {
-        self.pods.get(namespace, name).is_some_and(|pod| !pod.replica.deleting)
+        self.pods.get(namespace, name).is_some_and(|pod| !pod.deleting)
     }
 
     /// The pods of a load balancer, by name.
     pub(super) fn pods(&self, namespace: &str, load_balancer: &str) -> Vec<Replica> {
         let names = self.pods_of.of(namespace, load_balancer);
-        names.iter().filter_map(|name| Some(self.pods.get(namespace, name)?.replica.clone())).collect()
+        names.into_iter().filter_map(|name| Some(self.pods.get(namespace, &name)?.replica(name))).collect()
     }
 }
 
@@ -137,7 +134,7 @@ impl Observer {
 pub(super) fn interested<V>(
     interests: &Arc<Interests>,
     interest: impl Fn(&Key) -> Interest + Send + 'static,
-) -> impl Fn(Changed<V>) -> Vec<ObjectRef<LoadBalancer>> + Send + 'static {
+) -> impl Fn(Changed<V>) -> Vec<Key> + Send + 'static {
     let interests = Arc::clone(interests);
     move |changed| interests.of(&interest(&changed.key))
 }
@@ -145,31 +142,28 @@ pub(super) fn interested<V>(
 fn slices_changed(
     interests: &Arc<Interests>,
     groups: &Arc<Groups>,
-) -> impl Fn(Changed<KnownSlice>) -> Vec<ObjectRef<LoadBalancer>> + Send + 'static {
+) -> impl Fn(Changed<KnownSlice>) -> Vec<Key> + Send + 'static {
     let (interests, groups) = (Arc::clone(interests), Arc::clone(groups));
     move |Changed { key, before, now }| {
         let service = |slice: &Option<Arc<KnownSlice>>| slice.as_ref().map(|slice| slice.service.clone());
         let (from, to) = (service(&before), service(&now));
-        groups.moved(&key.namespace, &key.name, from.as_deref(), to.as_deref());
+        groups.moved(key.namespace(), key.name(), from.as_deref(), to.as_deref());
         let mut services = vec![from, to];
         services.dedup();
-        let interest = |service| Interest::Service(Key { namespace: key.namespace.clone(), name: service });
+        let interest = |service: Box<str>| Interest::Service(Key::new(key.namespace(), &service));
         services.into_iter().flatten().flat_map(|service| interests.of(&interest(service))).collect()
     }
 }
 
-fn pods_changed(
-    groups: &Arc<Groups>,
-    reports: Handle,
-) -> impl Fn(Changed<KnownPod>) -> Vec<ObjectRef<LoadBalancer>> + Send + 'static {
+fn pods_changed(groups: &Arc<Groups>, reports: Handle) -> impl Fn(Changed<KnownPod>) -> Vec<Key> + Send + 'static {
     let groups = Arc::clone(groups);
     move |Changed { key, before, now }| {
         let load_balancer = |pod: &Option<Arc<KnownPod>>| pod.as_ref().map(|pod| pod.load_balancer.clone());
         let (from, to) = (load_balancer(&before), load_balancer(&now));
-        groups.moved(&key.namespace, &key.name, from.as_deref(), to.as_deref());
-        let ready = |pod: &Option<Arc<KnownPod>>| pod.as_ref().is_some_and(|pod| pod.replica.ready);
+        groups.moved(key.namespace(), key.name(), from.as_deref(), to.as_deref());
+        let ready = |pod: &Option<Arc<KnownPod>>| pod.as_ref().is_some_and(|pod| pod.ready);
         match &now {
-            Some(pod) if !pod.replica.deleting => {
+            Some(pod) if !pod.deleting => {
                 if ready(&before) != ready(&now) {
                     reports.hurry(&key);
                 }
@@ -178,6 +172,6 @@ fn pods_changed(
         }
         let mut affected = vec![from, to];
         affected.dedup();
-        affected.into_iter().flatten().map(|name| ObjectRef::new(&name).within(&key.namespace)).collect()
+        affected.into_iter().flatten().map(|name| Key::new(key.namespace(), &name)).collect()
     }
 }

@@ -16,7 +16,6 @@ use serde::de::DeserializeOwned;
 
 use super::cluster::interested;
 use crate::{
-    api::LoadBalancer,
     loadbalancer::{
         Error,
         interests::{Interest, Interests},
@@ -48,7 +47,7 @@ where
         metrics: &Metrics,
         interests: (&Arc<Interests>, fn(Key) -> Interest),
         convert: fn(K) -> V,
-    ) -> (Self, Trigger<LoadBalancer>) {
+    ) -> (Self, Trigger) {
         let version = |object: PartialObjectMeta<K>| object.resource_version().unwrap_or_default();
         let (versions, feed) = cache::namespaced(client, scope, config, metrics, version);
         let read: Read<V> = Arc::default();
@@ -64,7 +63,7 @@ where
     /// What an object holds; none when there is no such object.
     pub(super) async fn get(&self, client: &Client, namespace: &str, name: &str) -> Result<Option<V>, Error> {
         let Some(version) = self.versions.get(namespace, name) else { return Ok(None) };
-        let key = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        let key = Key::new(namespace, name);
         if let Some((read, contents)) = lock(&self.read).get(&key)
             && *read == *version
         {

@@ -16,23 +16,45 @@ use crate::loadbalancer::{
 /// What Kubernetes says of a container on its way; nothing that a user has to know.
 const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
-/// A pod, and the load balancer that it belongs to.
+/// A pod, and the load balancer that it belongs to. What a [`Replica`] has of it, in few bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct KnownPod {
-    pub(super) load_balancer: String,
-    pub(super) replica: Replica,
+    pub(super) load_balancer: Box<str>,
+    pub(super) ready: bool,
+    pub(super) deleting: bool,
+    address: Option<IpAddr>,
+    node: Box<str>,
+    node_address: Option<IpAddr>,
+    waiting: Box<str>,
+}
+
+impl KnownPod {
+    /// As a plan sees it, under its name.
+    pub(super) fn replica(&self, pod: String) -> Replica {
+        let Self { load_balancer: _, ready, deleting, address, node, node_address, waiting } = self;
+        Replica {
+            pod,
+            node: node.to_string(),
+            address: *address,
+            node_address: *node_address,
+            ready: *ready,
+            deleting: *deleting,
+            waiting: waiting.to_string(),
+            report: None,
+        }
+    }
 }
 
 /// An endpoint slice, and the Service that it belongs to.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct KnownSlice {
-    pub(super) service: String,
-    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) service: Box<str>,
+    pub(super) endpoints: Box<[Endpoint]>,
 }
 
 pub(super) fn pod(pod: Pod) -> KnownPod {
     let load_balancer = pod.labels().get(LOAD_BALANCER_LABEL).cloned().unwrap_or_default();
-    let (name, deleting) = (pod.name_any(), pod.metadata.deletion_timestamp.is_some());
+    let deleting = pod.metadata.deletion_timestamp.is_some();
     let node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
     let status = pod.status.unwrap_or_default();
     let conditions = status.conditions.unwrap_or_default();
@@ -44,17 +66,13 @@ pub(super) fn pod(pod: Pod) -> KnownPod {
     // A pod that has ended keeps its address for a while, but nothing answers there.
     let ended = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
     KnownPod {
-        load_balancer,
-        replica: Replica {
-            pod: name,
-            node,
-            address: status.pod_ip.and_then(|address| address.parse().ok()).filter(|_| !ended),
-            node_address: status.host_ip.and_then(|address| address.parse().ok()),
-            ready: is("Ready").is_some_and(|condition| condition.status == "True"),
-            deleting: deleting || ended,
-            waiting: waiting.unwrap_or_default(),
-            report: None,
-        },
+        load_balancer: load_balancer.into(),
+        ready: is("Ready").is_some_and(|condition| condition.status == "True"),
+        deleting: deleting || ended,
+        address: status.pod_ip.and_then(|address| address.parse().ok()).filter(|_| !ended),
+        node: node.into(),
+        node_address: status.host_ip.and_then(|address| address.parse().ok()),
+        waiting: waiting.unwrap_or_default().into(),
     }
 }
 
@@ -96,7 +114,7 @@ pub(super) fn slice(slice: EndpointSlice) -> KnownSlice {
             ports.iter().map(move |(name, port)| Endpoint { port_name: name.clone(), address, port: *port, ending })
         })
         .collect();
-    KnownSlice { service, endpoints }
+    KnownSlice { service: service.into(), endpoints }
 }
 
 /// A pod that a selector matches; none when it has ended and won't serve again.
@@ -127,7 +145,8 @@ fn named_ports(container: Container) -> impl Iterator<Item = (String, u16)> {
         .filter_map(|port| Some((port.name?, u16::try_from(port.container_port).ok()?)))
 }
 
-pub(super) fn service_ports(service: Service) -> Vec<ServicePortWorld> {
+/// Boxed: a vector made of a larger type keeps that one's memory.
+pub(super) fn service_ports(service: Service) -> Box<[ServicePortWorld]> {
     let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
     ports
         .into_iter()

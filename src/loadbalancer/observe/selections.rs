@@ -8,10 +8,7 @@ use std::{
 };
 
 use futures::{StreamExt, channel::mpsc};
-use kube::{
-    Client,
-    runtime::{reflector::ObjectRef, watcher},
-};
+use kube::{Client, runtime::watcher};
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
@@ -20,7 +17,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{cluster::interested, convert};
 use crate::{
-    api::LoadBalancer,
     loadbalancer::{
         interests::{Interest, Interests},
         world::SelectedPod,
@@ -38,7 +34,7 @@ pub(in crate::loadbalancer) struct Selections {
     client: Client,
     metrics: Metrics,
     interests: Arc<Interests>,
-    turns: mpsc::UnboundedSender<ObjectRef<LoadBalancer>>,
+    turns: mpsc::UnboundedSender<Key>,
     watches: Mutex<HashMap<Key, Selection>>,
 }
 
@@ -52,7 +48,7 @@ struct Selection {
 
 impl Selections {
     /// No watch yet, and what gives load balancers a turn when what they select changes.
-    pub(super) fn new(client: &Client, metrics: &Metrics, interests: &Arc<Interests>) -> (Self, Trigger<LoadBalancer>) {
+    pub(super) fn new(client: &Client, metrics: &Metrics, interests: &Arc<Interests>) -> (Self, Trigger) {
         let (turns, given) = mpsc::unbounded();
         let selections = Self {
             client: client.clone(),
@@ -66,7 +62,7 @@ impl Selections {
 
     /// Notes what a load balancer is interested in from now on. Selectors that are new are watched, and those
     /// that nobody wants any more are not. Must be called within a tokio runtime.
-    pub(in crate::loadbalancer) async fn set(&self, resource: &ObjectRef<LoadBalancer>, interests: Vec<Interest>) {
+    pub(in crate::loadbalancer) async fn set(&self, resource: &Key, interests: Vec<Interest>) {
         for (begun, mut listed) in self.follow(resource, interests) {
             // One that is late gives a turn by itself.
             let _ = timeout_at(begun + FIRST_LIST, listed.wait_for(|listed| *listed)).await;
@@ -74,16 +70,12 @@ impl Selections {
     }
 
     /// Forgets a load balancer that is gone.
-    pub(in crate::loadbalancer) fn forget(&self, resource: &ObjectRef<LoadBalancer>) {
+    pub(in crate::loadbalancer) fn forget(&self, resource: &Key) {
         self.follow(resource, vec![]);
     }
 
     /// Begins and ends watches; when those that are wanted were begun, and whether they have listed.
-    fn follow(
-        &self,
-        resource: &ObjectRef<LoadBalancer>,
-        interests: Vec<Interest>,
-    ) -> Vec<(Instant, watch::Receiver<bool>)> {
+    fn follow(&self, resource: &Key, interests: Vec<Interest>) -> Vec<(Instant, watch::Receiver<bool>)> {
         // Locked throughout, so that nobody ends what another has just begun to want.
         let mut watches = self.lock();
         let wanted: Vec<Key> = interests.iter().filter_map(selector).cloned().collect();
@@ -98,8 +90,8 @@ impl Selections {
     }
 
     fn watch(&self, key: &Key) -> Selection {
-        let scope = Scope::Namespaces(vec![key.namespace.clone()]);
-        let config = watcher::Config::default().labels(&key.name);
+        let scope = Scope::Namespaces(vec![key.namespace().to_owned()]);
+        let config = watcher::Config::default().labels(key.name());
         let (pods, feed) = cache::namespaced(&self.client, &scope, &config, &self.metrics, convert::selected_pod);
         let interest = Interest::Pods(key.clone());
         let trigger = feed.triggers(interested(&self.interests, move |_| interest.clone()));
@@ -123,15 +115,10 @@ impl Selections {
 
 /// Gives a turn to those who are interested when the first list is complete, be it empty, and for each
 /// change after it.
-async fn forward(
-    trigger: Trigger<LoadBalancer>,
-    interests: Arc<Interests>,
-    interest: Interest,
-    turns: mpsc::UnboundedSender<ObjectRef<LoadBalancer>>,
-) {
+async fn forward(trigger: Trigger, interests: Arc<Interests>, interest: Interest, turns: mpsc::UnboundedSender<Key>) {
     // Nobody listens only while the engine stops.
     let give = |resource| drop(turns.unbounded_send(resource));
-    let Trigger { mut references, mut synced } = trigger;
+    let Trigger { mut keys, mut synced } = trigger;
     let listed = synced.clone();
     let first = async {
         if synced.wait_for(|listed| *listed).await.is_ok() {
@@ -139,7 +126,7 @@ async fn forward(
         }
     };
     let changes = async {
-        while let Some(resource) = references.next().await {
+        while let Some(resource) = keys.next().await {
             if *listed.borrow() {
                 give(resource);
             }
@@ -211,7 +198,7 @@ mod tests {
     }
 
     fn pods(selector: &str) -> Interest {
-        Interest::Pods(Key { namespace: "customer".to_owned(), name: selector.to_owned() })
+        Interest::Pods(Key::new("customer", selector))
     }
 
     #[tokio::test]
@@ -220,7 +207,8 @@ mod tests {
         let interests = Arc::new(Interests::default());
         let metrics = Metrics::register(&Exposition::default());
         let (selections, mut trigger) = Selections::new(&client(told), &metrics, &interests);
-        let (shop, blog) = (ObjectRef::new("shop").within("customer"), ObjectRef::new("blog").within("customer"));
+        let key = |name: &str| Key::new("customer", name);
+        let (shop, blog) = (key("shop"), key("blog"));
         selections.set(&shop, vec![Interest::Class("gold".to_owned())]).await;
         assert!(hear.try_recv().is_err(), "who selects no pods pays nothing");
 
@@ -228,7 +216,7 @@ mod tests {
         assert_eq!(selections.pods(&key), None, "not known");
         selections.set(&shop, vec![pods("app=web")]).await;
         assert_eq!(selections.pods(&key).map(|pods| pods.len()), Some(1), "the first list was waited for");
-        assert_eq!(trigger.references.next().await, Some(shop.clone()));
+        assert_eq!(trigger.keys.next().await, Some(shop.clone()));
         assert_eq!(hear.recv().await.as_deref(), Some("list /api/v1/namespaces/customer/pods app%3Dweb"));
         assert_eq!(hear.recv().await.as_deref(), Some("watch /api/v1/namespaces/customer/pods app%3Dweb"));
 
