@@ -21,12 +21,14 @@ use support::{
     Times,
     client::Client,
     haproxy::{Haproxy, free_addresses},
-    head, rendered, row,
+    head, mark, rendered, row,
 };
 
 const ROUNDS: usize = 40;
 const ROUND: Duration = Duration::from_millis(250);
 const CLIENTS: usize = 16;
+/// How much worse it may be.
+const MARK: f64 = 0.05;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
@@ -41,15 +43,23 @@ async fn main() {
         "median latency ratio",
         "p99 latency ratio",
     ]);
+    let mut all = vec![];
     for (name, protocol, keeps) in
         [("HTTP, kept connections", "HTTP", true), ("HTTP, closed connections", "HTTP", false), ("TCP", "TCP", true)]
     {
-        compare(name, protocol, keeps).await;
+        all.push((name, compare(name, protocol, keeps).await));
+    }
+    println!();
+    for (name, [throughput, median, late]) in all {
+        let met = throughput >= 1.0 - MARK && median <= 1.0 + MARK && late <= 1.0 + MARK;
+        let figures = format!("{name}: throughput {throughput:.3}, latency {median:.3}, 99th percentile {late:.3}");
+        mark(&figures, "within 5 %", met);
     }
     println!();
 }
 
-async fn compare(name: &str, protocol: &str, keeps: bool) {
+/// The medians of the ratios.
+async fn compare(name: &str, protocol: &str, keeps: bool) -> [f64; 3] {
     let addresses = free_addresses(5);
     let (members, by_hand) = addresses.split_at(4);
     let _members = Haproxy::members(members);
@@ -83,11 +93,10 @@ async fn compare(name: &str, protocol: &str, keeps: bool) {
         [values.len() / 2, values.len() / 10, values.len() * 9 / 10].map(|index| values[index])
     };
     let [rendered, by_hand] = rates.each_mut().map(|rates| format!("{:.0}", cell(rates)[0]));
-    let ratios = ratios.each_mut().map(|ratios| {
-        let [median, low, high] = cell(ratios);
-        format!("{median:.3} ({low:.3}–{high:.3})")
-    });
-    row(&[&[name.to_owned(), rendered, by_hand], &ratios[..]].concat());
+    let ratios = ratios.each_mut().map(cell);
+    let cells = ratios.map(|[median, low, high]| format!("{median:.3} ({low:.3}–{high:.3})"));
+    row(&[&[name.to_owned(), rendered, by_hand], &cells[..]].concat());
+    ratios.map(|[median, ..]| median)
 }
 
 /// Requests a second, and how long they took.

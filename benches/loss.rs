@@ -22,7 +22,7 @@ use support::{
     LEGEND, Times,
     client::Client,
     haproxy::{Haproxy, free_addresses},
-    head, row,
+    head, mark, row,
 };
 
 const RELOADS: u64 = 100;
@@ -87,6 +87,8 @@ async fn main() -> ExitCode {
     let rate = u128::from(counts.requests()) * 1_000 / took.as_millis();
     let numbers = [reloads, keeping, closing, lost].map(|number| number.to_string());
     row(&[&numbers[..], &[rate.to_string(), reload.cell()]].concat());
+    println!();
+    mark(&format!("Lost: {lost}"), "none", lost == 0);
     println!();
     if lost == 0 && reloads == RELOADS { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

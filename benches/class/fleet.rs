@@ -34,7 +34,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     agents::Agents,
-    support::{FLEET, until},
+    support::fleet::{FLEET, until},
 };
 
 /// How many requests of the stand-in are under way at a time.

@@ -20,7 +20,7 @@ mod agents;
 mod fleet;
 #[path = "../../tests/api/server.rs"]
 mod server;
-#[path = "../support/fleet.rs"]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -39,7 +39,10 @@ use tokio::time::sleep;
 use self::{
     agents::Agents,
     fleet::Fleet,
-    support::{OURS, Operator, load, make_namespace, number, until_ended, writes},
+    support::{
+        fleet::{OURS, Operator, load, make_namespace, number, until, until_ended, writes},
+        head, mark, row,
+    },
 };
 
 /// How long nothing may happen before a fleet counts as idle.
@@ -62,10 +65,15 @@ async fn measure() {
     let kubeconfig = server::kubeconfig().await;
     let mut operator = Operator::start(kubeconfig);
 
-    println!(
-        "| load balancers | programmed after, s | writes for each | memory, MB: at most | and at rest | by one started anew | processor at rest |"
-    );
-    println!("|---|---|---|---|---|---|---|");
+    head(&[
+        "load balancers",
+        "programmed after, s",
+        "writes for each",
+        "memory, MB: at most",
+        "and at rest",
+        "by one started anew",
+        "processor at rest",
+    ]);
     let mut held = vec![];
     for count in [all / 5, all] {
         let (start, before) = (Instant::now(), (writes(&client, &OURS).await, fleet.made()));
@@ -80,26 +88,21 @@ async fn measure() {
         let processor = resting(&client, &operator, count).await;
         let anew = operator.memory().0;
         held.push((count, rest, anew));
-        println!(
-            "| {count} | {:.0} | {each:.1} | {:.0} | {:.0} | {:.0} | {processor:.1} % |",
-            took.as_secs_f64(),
-            most / 1000.0,
-            rest / 1000.0,
-            anew / 1000.0,
-        );
+        let memory = [most, rest, anew].map(|memory| format!("{:.0}", memory / 1000.0));
+        let [count, took] = [count.to_string(), format!("{:.0}", took.as_secs_f64())];
+        row(&[&[count, took, format!("{each:.1}")], &memory[..], &[format!("{processor:.1} %")]].concat());
     }
     let slope = |of: fn(&(usize, f64, f64)) -> f64| (of(&held[1]) - of(&held[0])) / (held[1].0 - held[0].0) as f64;
-    println!(
-        "\nHeld for each idle load balancer (slope): {:.1} KiB by the operator that has made them all, {:.1} KiB by one started anew.\n",
-        slope(|held| held.1),
-        slope(|held| held.2),
-    );
+    println!("\nHeld for each idle load balancer (slope), KiB:");
+    for (by, held) in [("that has made them all", slope(|held| held.1)), ("started anew", slope(|held| held.2))] {
+        mark(&format!("- by the operator {by}: {held:.1}"), "below 10", held < 10.0);
+    }
+    println!();
 
-    println!(
-        "| class change | writes for each | time, s | processor, ms for each | memory, MB: at most | and after |\n|---|---|---|---|---|---|"
-    );
+    head(&["class change", "writes for each", "time, s", "processor, ms for each", "memory, MB: at most", "and after"]);
     let annotated = json!({ "metadata": { "annotations": { "example.com/note": "nothing" } } });
     let resources = json!({ "spec": { "resources": { "limits": { "cpu": "2", "memory": "512Mi" } } } });
+    let mut writes_of_each = vec![];
     for (what, change) in [("none of its settings", annotated), ("resources", resources)] {
         let before = writes(&client, &OURS).await;
         operator.forget_peak();
@@ -109,15 +112,20 @@ async fn measure() {
         let written = writes(&client, &OURS).await - before;
         let processor = operator.processor().saturating_sub(processor);
         let (after, most) = operator.memory();
-        println!(
-            "| {what} | {:.3} | {:.1} | {:.2} | {:.0} | {:.0} |",
-            written as f64 / all as f64,
-            took.map_or(0.0, |end| end.duration_since(start).as_secs_f64()),
-            processor.as_secs_f64() * 1000.0 / all as f64,
-            most / 1000.0,
-            after / 1000.0,
-        );
+        let each = written as f64 / all as f64;
+        row(&[
+            what.to_owned(),
+            format!("{each:.3}"),
+            format!("{:.1}", took.map_or(0.0, |end| end.duration_since(start).as_secs_f64())),
+            format!("{:.2}", processor.as_secs_f64() * 1000.0 / all as f64),
+            format!("{:.0}", most / 1000.0),
+            format!("{:.0}", after / 1000.0),
+        ]);
+        writes_of_each.push(each);
     }
+    let most = writes_of_each.into_iter().fold(0.0, f64::max);
+    println!();
+    mark(&format!("Writes for each: {most:.3}"), "at most 1", most <= 1.0);
     println!(
         "\nload {}; the agents were asked {} times and pushed to {} times in all.",
         load(),
@@ -143,8 +151,7 @@ async fn idle(client: &Client) -> Option<Instant> {
 /// Waits until an operator that was just started has looked at all, and for how much of a core it uses at rest.
 async fn resting(client: &Client, operator: &Operator, count: usize) -> f64 {
     let patience = Duration::from_mins(3);
-    support::until("the operator to have looked at all", patience, async || operator.turns().await >= count as u64)
-        .await;
+    until("the operator to have looked at all", patience, async || operator.turns().await >= count as u64).await;
     idle(client).await;
     let (start, processor) = (Instant::now(), operator.processor());
     sleep(IDLE).await;

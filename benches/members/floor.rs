@@ -26,7 +26,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{slice, support::until};
+use crate::{slice, support::fleet::until};
 
 /// Out of the operator's sight.
 const NAMESPACE: &str = "default";

@@ -18,7 +18,7 @@ mod floor;
 mod pod;
 #[path = "../../tests/api/server.rs"]
 mod server;
-#[path = "../support/fleet.rs"]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -42,7 +42,11 @@ use tokio::time::MissedTickBehavior;
 use self::{
     floor::Floor,
     pod::Pod,
-    support::{FLEET, OURS, Operator, at, load, make_namespace, number, spread, until, until_ended, writes},
+    support::{
+        LEGEND, Times,
+        fleet::{FLEET, OURS, Operator, load, make_namespace, number, until, until_ended, writes},
+        head, mark, row, times,
+    },
 };
 
 /// Each Service has that many endpoints.
@@ -51,6 +55,15 @@ const MEMBERS: usize = 4;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     until_ended(Box::pin(measure())).await;
+}
+
+/// What all changes cost.
+struct Cost {
+    reloads: u64,
+    writes: u64,
+    turns: u64,
+    processor: Duration,
+    took: Duration,
 }
 
 /// What a change took.
@@ -74,35 +87,56 @@ async fn measure() {
     let (processor, reloads) = (operator.processor(), reloads(&pods).await);
     let turns = operator.turns().await;
     let begun = Instant::now();
-    let (changes, mut floor) = run(&client, &pods, &floor, (first, rate * time, rate)).await;
+    let (changes, floor) = run(&client, &pods, &floor, (first, rate * time, rate)).await;
     let took = begun.elapsed();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let processor = operator.processor().saturating_sub(processor);
-    let reloads = self::reloads(&pods).await - reloads;
-    let turns = operator.turns().await - turns;
-    let written = writes(&client, &OURS).await - writes_before;
+    let cost = Cost {
+        reloads: self::reloads(&pods).await - reloads,
+        writes: writes(&client, &OURS).await - writes_before,
+        turns: operator.turns().await - turns,
+        processor: operator.processor().saturating_sub(processor),
+        took,
+    };
+    println!("{} changes, {rate} a second, {fleet} load balancers; load {}. {LEGEND}\n", changes.len(), load());
+    tell(&changes, &floor, &cost, operator.memory().0);
+    assert_eq!(cost.reloads, 0, "a member change reloads nothing");
+}
 
-    let mut patch: Vec<_> = changes.iter().map(|change| change.patch).collect();
-    let mut live: Vec<_> = changes.iter().map(|change| change.live).collect();
-    let ratio = at(&mut live, 50).as_secs_f64() / at(&mut patch, 50).as_secs_f64();
-    println!("{} changes, {rate} a second, {fleet} load balancers; load {}.\n", changes.len(), load());
-    println!("| | median, ms | 99th percentile | least to most |\n|---|---|---|---|");
-    println!("| PATCH of the EndpointSlice | {} |", spread(&mut patch));
-    println!("| to the command's answer: a raw watch, one socket command | {} |", spread(&mut floor));
-    println!("| to the running worker: Fairway | {} |", spread(&mut live));
-    println!(
-        "\n| live / PATCH | reloads | writes a change | turns a change | operator: ms of processor a change | of a core | memory |"
-    );
-    println!("|---|---|---|---|---|---|---|");
-    println!(
-        "| {ratio:.2} | {reloads} | {:.2} | {:.2} | {:.2} | {:.1} % | {:.0} MB |",
-        written as f64 / changes.len() as f64,
-        turns as f64 / changes.len() as f64,
-        processor.as_secs_f64() * 1000.0 / changes.len() as f64,
-        processor.as_secs_f64() * 100.0 / took.as_secs_f64(),
-        operator.memory().0 / 1000.0,
-    );
-    assert_eq!(reloads, 0, "a member change reloads nothing");
+fn tell(changes: &[Change], floor: &Times, cost: &Cost, memory: f64) {
+    let [mut patch, mut live] = [(); 2].map(|()| Times::default());
+    for change in changes {
+        patch.add(change.patch);
+        live.add(change.live);
+    }
+    head(&["", "ms"]);
+    row(&["PATCH of the EndpointSlice".to_owned(), patch.cell()]);
+    row(&["to the command's answer: a raw watch, one socket command".to_owned(), floor.cell()]);
+    row(&["to the running worker: Fairway".to_owned(), live.cell()]);
+    println!();
+    let Cost { reloads, writes, turns, processor, took } = cost;
+    let (count, processor) = (changes.len() as f64, processor.as_secs_f64());
+    head(&[
+        "reloads",
+        "writes a change",
+        "turns a change",
+        "operator: ms of processor a change",
+        "of a core",
+        "memory",
+    ]);
+    row(&[
+        reloads.to_string(),
+        format!("{:.2}", *writes as f64 / count),
+        format!("{:.2}", *turns as f64 / count),
+        format!("{:.2}", processor * 1000.0 / count),
+        format!("{:.1} %", processor * 100.0 / took.as_secs_f64()),
+        format!("{:.0} MB", memory / 1000.0),
+    ]);
+    println!();
+    let (ratio, of_floor, late) = (times(&live, &patch), times(floor, &patch), live.at(99));
+    mark(&format!("Live / PATCH: {ratio:.2}; the floor's: {of_floor:.2}"), "at most 2", ratio <= 2.0);
+    mark(&format!("99th percentile: {late:.0?}"), "below 100 ms", late < Duration::from_millis(100));
+    mark(&format!("Reloads: {reloads}"), "none", *reloads == 0);
+    println!();
 }
 
 /// All load balancers, programmed, with their pods.
@@ -170,7 +204,7 @@ async fn run(
     pods: &Arc<Vec<Pod>>,
     floor: &Floor,
     (first, count, rate): (usize, usize, usize),
-) -> (Vec<Change>, Vec<Duration>) {
+) -> (Vec<Change>, Times) {
     let mut pace = tokio::time::interval(Duration::from_secs(1) / rate as u32);
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (mut changes, mut floors) = (vec![], vec![]);
@@ -186,7 +220,9 @@ async fn run(
         }
     }
     let changes = join_all(changes).await.into_iter().map(Result::unwrap).collect();
-    (changes, join_all(floors).await.into_iter().map(Result::unwrap).collect())
+    let mut least = Times::default();
+    join_all(floors).await.into_iter().for_each(|time| least.add(time.unwrap()));
+    (changes, least)
 }
 
 async fn change(client: &Client, pod: &Pod, times: usize) -> Change {

@@ -32,7 +32,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::{FLEET, until};
+use crate::support::fleet::{FLEET, until};
 
 pub(crate) struct Pod {
     pub(crate) number: usize,

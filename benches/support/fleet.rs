@@ -1,5 +1,6 @@
 //! What the benches of a fleet share: the operator as a process whose processor time and memory are read, what
-//! the API server counts, and how figures are told.
+//! the API server counts.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 use std::{
     fs,
@@ -152,16 +153,4 @@ pub(crate) async fn until(what: &str, patience: Duration, mut so: impl AsyncFnMu
 /// The machine's load in the last minute, since others may use it too.
 pub(crate) fn load() -> String {
     fs::read_to_string("/proc/loadavg").unwrap().split(' ').next().unwrap().to_owned()
-}
-
-pub(crate) fn at(times: &mut [Duration], percent: usize) -> Duration {
-    times.sort();
-    times[(times.len() * percent / 100).min(times.len() - 1)]
-}
-
-/// Median, 99th percentile, and least to most, in ms.
-pub(crate) fn spread(times: &mut [Duration]) -> String {
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
-    let [least, median, late, most] = [0, 50, 99, 100].map(|percent| milliseconds(at(times, percent)));
-    format!("{median:.2} | {late:.2} | {least:.2}–{most:.2}")
 }

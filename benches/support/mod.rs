@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 pub(crate) mod client;
+pub(crate) mod fleet;
 pub(crate) mod haproxy;
 
 use std::{
@@ -88,9 +89,19 @@ pub(crate) fn row(cells: &[String]) {
     println!("| {} |", cells.join(" | "));
 }
 
+/// Tells whether a figure is what it shall be.
+pub(crate) fn mark(figure: &str, mark: &str, met: bool) {
+    println!("{figure} (mark: {mark}, {})", if met { "met" } else { "missed" });
+}
+
 /// The ratio of two medians.
 pub(crate) fn ratio(one: &Times, other: &Times) -> String {
-    format!("{:.2}", one.median().as_secs_f64() / other.median().as_secs_f64())
+    format!("{:.2}", times(one, other))
+}
+
+/// How many times the median of one the median of another is.
+pub(crate) fn times(one: &Times, other: &Times) -> f64 {
+    one.median().as_secs_f64() / other.median().as_secs_f64()
 }
 
 /// What a load balancer becomes, in a world that has only what its agents need.
