@@ -111,13 +111,17 @@ deny: ## Licences and sources of dependencies, and what must not be among them (
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny --all-features check licenses bans sources
 
-.PHONY: bench bench-olm
+.PHONY: bench bench-first-request bench-olm
 bench: ## Measure, next to the floor that the machine allows
 	tests/support/packages haproxy
 	@# In memory, as in a pod.
 	TMPDIR=/dev/shm $(STATIC) cargo bench --locked --target $(TARGET) --bench plan --bench change --bench certificate \
 		--bench handwritten --bench loss --bench members --bench class
-	$(MAKE) --no-print-directory bench-olm
+	$(MAKE) --no-print-directory bench-first-request bench-olm
+
+bench-first-request: images ## Measure a load balancer's start against a bare pod's, on the test cluster
+	tests/cluster/cluster up
+	$(STATIC) cargo bench --locked --target $(TARGET) --bench first_request
 
 bench-olm: test-catalogs ## Measure installing and upgrading by OLM, on the test cluster
 	tests/cluster/cluster up

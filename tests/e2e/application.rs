@@ -125,7 +125,7 @@ fn toleration(condition: &str) -> Value {
 }
 
 /// It serves on for some seconds after it was asked to end, as long as its endpoint may still be used.
-fn pod(labels: &Value) -> Value {
+pub(crate) fn pod(labels: &Value) -> Value {
     json!({
         "automountServiceAccountToken": false,
         "terminationGracePeriodSeconds": 15,
