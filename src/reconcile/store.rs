@@ -39,7 +39,9 @@ impl<R> Default for Store<R> {
 impl<R: DeserializeOwned> Store<R> {
     /// Takes in how a resource is now; the metadata it had before.
     pub(crate) fn put(&self, key: Key, resource: &DynamicObject) -> Option<ObjectMeta> {
-        let before = self.write().insert(key, Packed::new(resource));
+        // Packed outside of the lock.
+        let packed = Packed::new(resource);
+        let before = self.write().insert(key, packed);
         before.map(|packed| described(&packed))
     }
 

@@ -136,10 +136,10 @@ impl Reports {
     /// What an agent says. One that is not known is asked, and followed from then on if its pod is `there`
     /// still when it has answered.
     pub(super) async fn of(&self, agent: Agent, there: impl Fn() -> bool + Send) -> Result<Report, String> {
-        if let Some(entry) = self.inner.lock().entries.get(&agent.key())
-            && entry.is_of(&agent)
-        {
-            return entry.answer.as_ref().map_err(Clone::clone).and_then(Kept::report);
+        // Read outside of the lock, since a large one takes milliseconds.
+        let known = self.inner.lock().answer(&agent);
+        if let Some(answer) = known {
+            return answer.and_then(|kept| kept.report());
         }
         let keeps = self.inner.places.available_permits() > 0;
         let answer = Box::pin(ask(&self.inner.agents, &agent, keeps)).await;
@@ -230,6 +230,12 @@ impl Entry {
 }
 
 impl Known {
+    /// The latest answer of an agent, if it is known.
+    fn answer(&self, agent: &Agent) -> Option<Answer> {
+        let entry = self.entries.get(&agent.key()).filter(|entry| entry.is_of(agent))?;
+        Some(entry.answer.clone())
+    }
+
     /// Takes in an answer; whether it is another than before, if the agent is known. What was asked while `since` was
     /// the tag counts only if it still is: a push may have been answered in the meantime, by something newer.
     fn learn(&mut self, agent: &Agent, answer: Answer, since: Option<&str>) -> Option<bool> {
