@@ -74,6 +74,8 @@ impl Operator {
             .args(["operator", "--log", "error"])
             .env("KUBECONFIG", kubeconfig)
             .env("WATCH_NAMESPACE", FLEET)
+            // As in config/manager.
+            .env("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
             .env("POD_NAMESPACE", "fairway-system")
             .env("POD_NAME", "bench")
             .env("RELATED_IMAGE_FAIRWAY", "quay.io/fairway/fairway:0.1.0")

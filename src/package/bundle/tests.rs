@@ -69,6 +69,7 @@ fn every_image_is_the_one_that_was_asked_for() {
         match variable["name"].as_str().unwrap_or_default() {
             "RELATED_IMAGE_FAIRWAY" => assert_eq!(variable["value"], images.fairway),
             "RELATED_IMAGE_HAPROXY" => assert_eq!(variable["value"], images.haproxy),
+            "GLIBC_TUNABLES" => assert_eq!(variable["value"], "glibc.malloc.arena_max=1"),
             name => assert!(!name.starts_with("RELATED_IMAGE") && variable["valueFrom"].is_object(), "{variable}"),
         }
     }
