@@ -2,7 +2,10 @@
 //! that is still open, as browsers and libraries do. Touches the network.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::Range,
+    sync::atomic::{AtomicU16, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -18,7 +21,7 @@ use rustls::pki_types::ServerName;
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
@@ -27,6 +30,10 @@ use crate::traffic::{Connections, Speech, Target};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Ports that clients connect from: none that the kernel gives to others, nor those of Services on nodes.
+const PORTS: Range<u16> = 10_000..30_000;
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 
 /// For messages that nobody else sends.
 static MESSAGES: AtomicU64 = AtomicU64::new(0);
@@ -130,8 +137,7 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<Connection, String> {
-        let stream =
-            TcpStream::connect(self.target.address).await.map_err(|error| format!("no connection: {error}"))?;
+        let stream = connect(self.target.address).await.map_err(|error| format!("no connection: {error}"))?;
         let _ = stream.set_nodelay(true);
         let (stream, certificate): (Box<dyn Stream>, _) = match &self.target.speech {
             Speech::Http | Speech::Tcp => (Box::new(stream), None),
@@ -147,6 +153,22 @@ impl Client {
             handshake(TokioIo::new(stream)).await.map_err(|error| format!("no HTTP: {}", chain(&error)))?;
         tokio::spawn(connection);
         Ok(Connection { sender, certificate })
+    }
+}
+
+/// Connects from a port that was not used for long. The kernel takes any that is free, and for two minutes a node sends a
+/// connection from a port that it remembers to where the one before it went, be that pod alive or not: of some thousand
+/// connections through a Service after a loss, a few would meet that.
+async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    loop {
+        let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        let port = PORTS.start + NEXT_PORT.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start);
+        let from = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        match socket.bind(SocketAddr::new(from, port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => return bound.map(|()| socket)?.connect(to).await,
+        }
     }
 }
 
