@@ -29,6 +29,7 @@ use std::{
 use fairway::api::LoadBalancer;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use serde_json::json;
+use tokio::time::timeout;
 
 use self::{
     application::{Application, PORT, pod},
@@ -38,6 +39,8 @@ use self::{
     traffic::{Speech, Target, sample},
 };
 
+/// How long one request is waited for.
+const TRY: Duration = Duration::from_millis(200);
 /// Between two requests while nobody answers.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -91,7 +94,8 @@ async fn load_balancer(sandbox: &Sandbox) {
 /// Waits until port 80 serves a request.
 async fn answers(address: IpAddr) {
     let target = Target { address: SocketAddr::new(address, 80), speech: Speech::Http };
-    while !sample(&target, 1).await.failures.is_empty() {
+    // What no node knows yet is lost in silence.
+    while timeout(TRY, sample(&target, 1)).await.map_or(true, |tally| !tally.failures.is_empty()) {
         tokio::time::sleep(PAUSE).await;
     }
 }
