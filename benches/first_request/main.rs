@@ -14,6 +14,8 @@ mod client;
 mod cluster;
 #[path = "../../tests/e2e/sandbox.rs"]
 mod sandbox;
+#[path = "../support/served.rs"]
+mod served;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../../tests/e2e/traffic.rs"]
@@ -21,28 +23,20 @@ mod traffic;
 #[path = "../../tests/e2e/wait.rs"]
 mod wait;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use fairway::api::LoadBalancer;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use serde_json::json;
-use tokio::time::timeout;
 
 use self::{
     application::{Application, PORT, pod},
-    balancer::{Balancer, listener, service_pool, small},
+    balancer::Balancer,
     sandbox::Sandbox,
+    served::{balanced, served},
     support::{LEGEND, Times, fleet::number, head, ratio, row},
-    traffic::{Speech, Target, sample},
+    traffic::{Speech, Target},
 };
-
-/// How long one request is waited for.
-const TRY: Duration = Duration::from_millis(200);
-/// Between two requests while nobody answers.
-const PAUSE: Duration = Duration::from_millis(10);
 
 fn main() {
     sandbox::restricted("bench", async |sandbox| measure(sandbox, number("ROUNDS", 10)).await);
@@ -50,22 +44,22 @@ fn main() {
 
 async fn measure(sandbox: &Sandbox, rounds: usize) {
     Application::start(sandbox, "app", 2).await;
-    let [mut bare, mut balanced] = [(); 2].map(|()| Times::default());
+    let [mut bare, mut ours] = [(); 2].map(|()| Times::default());
     for round in 0..=rounds {
-        let [mut floor, mut served] = [(); 2].map(|()| Times::default());
+        let [mut floor, mut above] = [(); 2].map(|()| Times::default());
         floor.wait(bare_pod(sandbox)).await;
         sandbox.delete::<Pod>("bare").await;
         sandbox.delete::<Service>("bare").await;
-        served.wait(load_balancer(sandbox)).await;
+        above.wait(load_balancer(sandbox)).await;
         sandbox.delete::<LoadBalancer>("web").await;
         if round > 0 {
             bare.extend(floor);
-            balanced.extend(served);
+            ours.extend(above);
         }
     }
     println!("To the first request served. {LEGEND} {rounds} rounds.\n");
     head(&["a bare pod and its Service", "a load balancer of two pods", "load balancer / bare pod"]);
-    row(&[bare.cell(), balanced.cell(), ratio(&balanced, &bare)]);
+    row(&[bare.cell(), ours.cell(), ratio(&ours, &bare)]);
     println!();
 }
 
@@ -80,22 +74,13 @@ async fn bare_pod(sandbox: &Sandbox) {
 }
 
 async fn load_balancer(sandbox: &Sandbox) {
-    let spec = json!({
-        "resources": small(),
-        "listeners": [listener("web", "HTTP", 80, "app")],
-        "pools": [service_pool("app", "app")],
-    });
     let balancer = Balancer::named(sandbox, "web");
-    balancer.write(&spec).await;
+    balancer.write(&balanced()).await;
     // It is told long before a pod has started.
     answers(balancer.address().await).await;
 }
 
 /// Waits until port 80 serves a request.
 async fn answers(address: IpAddr) {
-    let target = Target { address: SocketAddr::new(address, 80), speech: Speech::Http };
-    // What no node knows yet is lost in silence.
-    while timeout(TRY, sample(&target, 1)).await.map_or(true, |tally| !tally.failures.is_empty()) {
-        tokio::time::sleep(PAUSE).await;
-    }
+    served(&Target { address: SocketAddr::new(address, 80), speech: Speech::Http }).await;
 }

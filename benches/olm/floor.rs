@@ -1,7 +1,7 @@
 //! What the cluster needs without OLM: a Deployment of the operator's image that is ready, another image in its place,
 //! and an application that answers. Touches the sandbox.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
 use serde_json::{Value, json};
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::{
     cluster::root,
     sandbox::Sandbox,
-    traffic::{Speech, Target, sample},
+    served::served,
+    traffic::{Speech, Target},
 };
 
 /// The operator's images of this version and the next, by digest, as their bundles name them.
@@ -60,8 +61,5 @@ pub(crate) async fn ends(sandbox: &Sandbox) {
 pub(crate) async fn answers(sandbox: &Sandbox, service: &str) {
     let found = sandbox.api::<Service>().get(service).await.unwrap();
     let address = found.spec.and_then(|spec| spec.cluster_ip).unwrap().parse().unwrap();
-    let target = Target { address: SocketAddr::new(address, 80), speech: Speech::Http };
-    while !sample(&target, 1).await.failures.is_empty() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    served(&Target { address: SocketAddr::new(address, 80), speech: Speech::Http }).await;
 }

@@ -21,6 +21,8 @@ mod processes;
 mod rest;
 #[path = "../../tests/e2e/sandbox.rs"]
 mod sandbox;
+#[path = "../support/served.rs"]
+mod served;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../../tests/e2e/traffic.rs"]
@@ -28,18 +30,17 @@ mod traffic;
 #[path = "../../tests/e2e/wait.rs"]
 mod wait;
 
-use std::time::{Duration, Instant};
-
-use serde_json::json;
+use std::time::Instant;
 
 use self::{
     application::Application,
-    balancer::{Balancer, listener, service_pool, small},
+    balancer::Balancer,
     operator::{Catalog, FIRST, NEXT, Operator},
     rest::Rest,
     sandbox::Sandbox,
-    support::{LEGEND, Times, head, ratio, row},
-    traffic::{Speech, sample},
+    served::{balanced, served},
+    support::{LEGEND, Times, fleet::number, head, ratio, row},
+    traffic::Speech,
 };
 
 /// What was measured; each beside its floor.
@@ -56,10 +57,10 @@ struct Figures {
 }
 
 fn main() {
-    let rounds: usize = std::env::var("ROUNDS").ok().map_or(3, |text| text.parse().unwrap());
+    let rounds = number("ROUNDS", 3);
     let mut figures = Figures::default();
     for _ in 0..rounds {
-        sandbox::restricted("bench", async |sandbox| round(sandbox, &mut figures).await);
+        sandbox::without_operator("bench", async |sandbox| round(sandbox, &mut figures).await);
     }
     tell(&figures, rounds);
 }
@@ -80,27 +81,19 @@ async fn round(sandbox: &Sandbox, figures: &mut Figures) {
     let begun = Instant::now();
     operator.subscribe("stable-v1", "Manual").await;
     operator.approve(&operator.asks(FIRST).await).await;
-    let spec = json!({
-        "resources": small(),
-        "listeners": [listener("web", "HTTP", 80, "app")],
-        "pools": [service_pool("app", "app")],
-    });
     let balancer = Balancer::named(sandbox, "web");
-    balancer.write(&spec).await;
+    balancer.write(&balanced()).await;
     let installed = async {
         operator.succeeded(FIRST).await;
         begun.elapsed()
     };
-    let served = async {
-        let target = balancer.service(80, Speech::Http).await;
-        while !sample(&target, 1).await.failures.is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let serves = async {
+        served(&balancer.service(80, Speech::Http).await).await;
         begun.elapsed()
     };
-    let (installed, served) = tokio::join!(installed, served);
+    let (installed, serves) = tokio::join!(installed, serves);
     figures.installed.add(installed);
-    figures.served.add(served);
+    figures.served.add(serves);
     operator.installed(FIRST).await;
     balancer.programmed(wait::POD).await;
     figures.led.add(rest::led(&operator).await);

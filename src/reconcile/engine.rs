@@ -15,7 +15,7 @@ use kube::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, info, warn};
@@ -27,7 +27,7 @@ use super::{
     identity,
     inventory::Inventory,
     memory::Memories,
-    queue::Queue,
+    queue::{Queue, at},
     store::Store,
     turn,
     watch::{Change, Key, bounded, changes, version},
@@ -134,14 +134,6 @@ fn begin<F: Family>(
     };
     let task = AbortOnDropHandle::new(tokio::spawn(turn.in_current_span()));
     task.map(move |ended| (key, ended.unwrap_or(Some(safety))))
-}
-
-/// Resolves at a time; never if there is none.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// The custom resources: each gets a turn when it changes, unless the change is the engine's own.

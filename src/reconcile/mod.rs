@@ -52,7 +52,10 @@ pub use self::{
     watch::Key,
 };
 
-pub(crate) use self::{packed::Packed, queue::Queue};
+pub(crate) use self::{
+    packed::Packed,
+    queue::{Queue, at},
+};
 
 /// How long one request to the Kubernetes API may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);

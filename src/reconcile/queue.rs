@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::watch::Key;
 
@@ -75,6 +75,14 @@ impl Queue {
             self.waiting.remove(&(before, Arc::clone(&key)));
         }
         self.waiting.insert((due, key));
+    }
+}
+
+/// Resolves at a time, such as [`Queue::next`]; never if there is none.
+pub(crate) async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -17,14 +17,14 @@ use futures::channel::mpsc;
 use rand::Rng;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     agent::protocol::{Report, agent_name},
     clients::agent::{AgentClient, AgentError, Told},
-    reconcile::{Key, Packed, Queue, Trigger},
+    reconcile::{Key, Packed, Queue, Trigger, at},
 };
 
 /// How many agents are waited on.
@@ -259,14 +259,8 @@ impl Inner {
     async fn pace(self: Arc<Self>) {
         loop {
             let next = self.begin(&mut self.lock());
-            let due = async {
-                match next {
-                    Some(next) => sleep_until(next).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                () = due => {}
+                () = at(next) => {}
                 () = self.sooner.notified() => {}
             }
         }
