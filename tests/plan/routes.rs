@@ -5,6 +5,8 @@ use std::{
     fmt::Write as _,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    process::Command,
+    sync::LazyLock,
 };
 
 use fairway::clients::haproxy::patterns;
@@ -24,6 +26,12 @@ const REJECTED: u8 = 3;
 const HOSTS: [&str; 12] = ["x", "a.x", "b.a.x", ".x", ".a.x", "A.X", "Aa.x", "a|x", "a x", "ü.x", "*.x", "a.x:80"];
 const PATHS: [&str; 16] =
     ["/", "/a", "/a/", "/a/b", "/ab", "/A", "a", "/a?", "/a b", "/a#", "/ü", "/%", "/a|", "/b", "/a/b/c", "/a;b"];
+/// Whether this HAProxy itself refuses what is no host, as 3 does.
+static STRICT: LazyLock<bool> = LazyLock::new(|| {
+    let told = Command::new("haproxy").arg("-v").output().unwrap().stdout;
+    String::from_utf8(told).unwrap().starts_with("HAProxy version 3.")
+});
+
 /// As they are sent.
 const ASKED_HOSTS: [&str; 15] = [
     "", "x", "X:80", "a.x", "A.x:8080", "b.a.x", "c.b.a.x", "aa.x", "xx", "a|x", "y,a.x", "*.x", ".x", "a.x|/a",
@@ -147,8 +155,7 @@ proptest! {
             for host in ASKED_HOSTS {
                 for path in ASKED_PATHS {
                     let (found, expected) = (answer(*port, host, path), expected(rules, host, path));
-                    // HAProxy 3 itself refuses what is no host.
-                    if found == "400" && host.contains(|c: char| !c.is_ascii() || ",/".contains(c)) {
+                    if found == "400" && *STRICT && host.contains(|c: char| !c.is_ascii() || ",/".contains(c)) {
                         continue;
                     }
                     prop_assert_eq!(found, expected, "{} {} of {}", host, path, rules_text(rules));
