@@ -1,5 +1,5 @@
-//! Fairway: a Kubernetes operator that runs HAProxy load balancers, one small instance for each
-//! customer, by the thousand.
+//! Fairway: a Kubernetes operator that runs HAProxy load balancers and Harbor registries, one small
+//! instance for each customer, by the thousand.
 //!
 //! The map of the crate, in the order in which one may call the other:
 //!
@@ -9,6 +9,7 @@
 //! | [`reconcile`] | how a resource's plan becomes real: the engine, which knows no family | the Kubernetes API |
 //! | [`authority`] | when certificates of the operator's own CA are made and renewed | the Kubernetes API |
 //! | [`loadbalancer`] | what a `LoadBalancer` needs: observe → plan → effects | its `observe` and `effects` alone do I/O |
+//! | [`harbor`] | what a `Harbor`, its projects and its robots need: observe → plan → effects | its `observe` and `effects` alone do I/O |
 //! | [`agent`] | how a pod's HAProxy takes a configuration and proves that it runs | files, sockets and processes of its pod |
 //! | [`clients`] | nothing: one file for each system that is spoken to | the network |
 //! | [`telemetry`] | what is logged, traced and measured | standard error, HTTP |
@@ -20,6 +21,7 @@ pub mod api;
 pub mod authority;
 pub mod cli;
 pub mod clients;
+pub mod harbor;
 pub mod loadbalancer;
 pub mod package;
 pub mod reconcile;

@@ -35,6 +35,7 @@ pub(crate) const OURS: [&str; 8] = [
     "loadbalancers",
     "events",
 ];
+const ENDED: &str = "the operator has ended: a machine that is too busy takes its lease from it";
 /// Of the kernel, for `/proc/PID/stat`: always 100 where Rust runs.
 const TICKS: f64 = 100.0;
 
@@ -106,12 +107,34 @@ impl Operator {
 
     /// How many turns it has taken; none while it does not answer.
     pub(crate) async fn turns(&self) -> u64 {
-        let Ok(mut stream) = TcpStream::connect(self.http).await else { return 0 };
+        self.total("fairway_turns_total", "").await
+    }
+
+    /// The sum of a metric over the lines that hold a label; none while it does not answer.
+    pub(crate) async fn total(&self, metric: &str, label: &str) -> u64 {
+        let Ok(mut stream) = TcpStream::connect(self.http).await else {
+            assert!(self.lives(), "{ENDED}");
+            return 0;
+        };
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
-        let lines = text.lines().filter(|line| line.starts_with("fairway_turns_total{"));
+        let metric = format!("{metric}{{");
+        let lines = text.lines().filter(|line| line.starts_with(&metric) && line.contains(label));
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
+    /// Panics when it has ended; never returns.
+    pub(crate) async fn ended(&self) {
+        while self.lives() {
+            sleep(Duration::from_secs(1)).await;
+        }
+        panic!("{ENDED}");
+    }
+
+    fn lives(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap_or_default();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
     }
 
     pub(crate) fn forget_peak(&self) {

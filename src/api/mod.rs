@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "the derive for schemas makes a public copy of each type in its private module")]
 
 mod class;
+mod harbor;
 mod listener;
 mod loadbalancer;
 mod monitor;
@@ -14,6 +15,18 @@ mod status;
 mod tls;
 
 pub use class::{LoadBalancerClass, LoadBalancerClassSpec};
+pub use harbor::{
+    CertificateIssuer, ComponentStatus, ConnectionBudget, CoreComponent, DeletionPolicy, DriftPolicy,
+    ExporterComponent, ExposureTls, ExternalCache, ExternalDatabase, FilesystemStorage, FrontDoor, Harbor,
+    HarborAdministrator, HarborCache, HarborClass, HarborClassSpec, HarborComponents, HarborDatabase, HarborExposure,
+    HarborIngress, HarborLoadBalancer, HarborLogLevel, HarborProject, HarborProjectSpec, HarborProjectStatus,
+    HarborProxy, HarborRobot, HarborRobotSpec, HarborRobotStatus, HarborSpec, HarborStatus, HarborStorage, InternalTls,
+    IssuerKind, JobServiceComponent, ManagedCache, ManagedDatabase, MemberGroupType, MemberRole, PortalComponent,
+    ProjectCveAllowlist, ProjectMember, ProjectQuotaStatus, ProjectRetention, RedisDatabases, RegistryComponent,
+    RetentionKeep, RetentionTemplate, RobotAccess, RobotLevel, RobotPermission, RobotPullSecret, RobotRotation,
+    S3Storage, ServerKind, SharedCacheServer, SharedDatabaseServer, SslMode, StorageKind, StorageStatus, SwiftStorage,
+    TrivyComponent, VolumeRequest, VolumeStatus, VulnerabilitySeverity,
+};
 pub use listener::{
     CertificateReference, Hsts, InsertHeaders, Listener, ListenerTimeouts, Protocol, RateLimit, RedirectToHttps,
 };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use sha2::{Digest, Sha256};
@@ -115,23 +115,30 @@ fn keys(bundle: &[u8]) -> impl Iterator<Item = Box<[u8]>> {
     })
 }
 
+/// What a leaf certificate is for.
+pub(super) struct Purpose {
+    /// DNS names and addresses.
+    pub(super) names: Vec<String>,
+    pub(super) usages: Vec<ExtendedKeyUsagePurpose>,
+    pub(super) life: SignedDuration,
+}
+
 pub(super) fn issue(
     issuer: &Issuer<'_, KeyPair>,
     authority: &Term,
     bundle: String,
-    name: &str,
-    usage: ExtendedKeyUsagePurpose,
+    purpose: Purpose,
     now: Timestamp,
 ) -> Result<Identity, AuthorityError> {
     let key = KeyPair::generate()?;
-    let mut parameters = CertificateParams::new(vec![name.to_owned()])?;
+    let mut parameters = CertificateParams::new(purpose.names)?;
     // The common name is bounded to 64 characters and the names of verifiers are the alternative ones.
     parameters.distinguished_name = rcgen::DistinguishedName::new();
     parameters.distinguished_name.push(DnType::OrganizationName, "Fairway");
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    parameters.extended_key_usages = vec![usage];
+    parameters.extended_key_usages = purpose.usages;
     parameters.use_authority_key_identifier_extension = true;
-    set_times(&mut parameters, now - SKEW, policy::leaf_expiry(authority, now));
+    set_times(&mut parameters, now - SKEW, policy::leaf_expiry(authority, purpose.life, now));
     let certificate = parameters.signed_by(&key, issuer)?.pem();
     Ok(Identity { certificate, key: key.serialize_pem(), bundle })
 }

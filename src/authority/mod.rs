@@ -1,16 +1,17 @@
-//! The operator's own certificate authority, with which the operator and the agents know each other:
-//! when certificates are made, renewed and dropped.
+//! Certificate authorities: the operator's own, with which the operator and the agents know each other, and those of
+//! registries, with which Harbor's programs do. When certificates are made, renewed and dropped.
 //!
 //! | what | lives | renewed | why |
 //! |---|---|---|---|
 //! | authority | two years | after two thirds | eight months in which the old and the new are both trusted: an operator that was away for a season comes back to agents that still know it |
 //! | leaf | 30 days | after two thirds | a stolen key is worth a month at most; ten days for an operator that is away |
+//! | leaf of a registry's program | a year | after two thirds | it is read at a start alone, so that a new one replaces pods |
 //!
 //! The next authority is trusted as soon as it is made and signs only a day later ([`policy::OVERLAP`]),
 //! so that every agent has learned of it by then (a mounted Secret lags by minutes).
 //!
-//! Everything here is pure, with the time passed in, but for [`store`], which keeps the authorities in
-//! one Secret of the operator's namespace.
+//! Everything here is pure, with the time passed in, but for [`store`], which keeps the operator's authorities in
+//! one Secret of the operator's namespace. Those of a registry are kept in its own.
 
 mod identity;
 pub mod policy;

@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 pub const AUTHORITY_LIFE: SignedDuration = SignedDuration::from_hours(2 * 365 * 24);
 /// How long a leaf certificate lives.
 pub const LEAF_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long a certificate of Harbor's programs lives: they read it at their start alone, so that a new one replaces pods.
+pub const PROGRAM_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// From the making of an authority until it signs; far more than a mounted Secret's lag (two minutes)
 /// and the operator's own ([`super::store::REFRESH`]).
 pub const OVERLAP: SignedDuration = SignedDuration::from_hours(24);
@@ -76,10 +78,10 @@ pub fn renewal_time(valid_from: Timestamp, expires: Timestamp) -> Timestamp {
     valid_from + expires.duration_since(valid_from) * 2 / 3
 }
 
-/// When a leaf ends that is made now under an authority of this term: it never outlives its authority.
+/// When a leaf ends that is made now, for so long, under an authority of this term: it never outlives its authority.
 #[must_use]
-pub fn leaf_expiry(authority: &Term, now: Timestamp) -> Timestamp {
-    (now + LEAF_LIFE).min(authority.expires)
+pub fn leaf_expiry(authority: &Term, life: SignedDuration, now: Timestamp) -> Timestamp {
+    (now + life).min(authority.expires)
 }
 
 #[cfg(test)]

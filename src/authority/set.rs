@@ -3,12 +3,14 @@
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
     AuthorityError,
-    identity::{self, Identity},
+    identity::{self, Identity, Purpose},
     policy::{self, Decision, Term},
 };
 use crate::agent::protocol::{OPERATOR_NAME, agent_name};
@@ -102,7 +104,8 @@ impl AuthoritySet {
         load_balancer: &str,
         now: Timestamp,
     ) -> Result<Identity, AuthorityError> {
-        self.issue(&agent_name(namespace, load_balancer), rcgen::ExtendedKeyUsagePurpose::ServerAuth, now)
+        let names = vec![agent_name(namespace, load_balancer)];
+        self.issue(Purpose { names, usages: vec![ExtendedKeyUsagePurpose::ServerAuth], life: policy::LEAF_LIFE }, now)
     }
 
     /// A client certificate for the operator.
@@ -110,19 +113,31 @@ impl AuthoritySet {
     /// # Errors
     /// When no certificate can be made.
     pub fn issue_operator(&self, now: Timestamp) -> Result<Identity, AuthorityError> {
-        self.issue(OPERATOR_NAME, rcgen::ExtendedKeyUsagePurpose::ClientAuth, now)
+        let names = vec![OPERATOR_NAME.to_owned()];
+        self.issue(Purpose { names, usages: vec![ExtendedKeyUsagePurpose::ClientAuth], life: policy::LEAF_LIFE }, now)
     }
 
-    fn issue(
-        &self,
-        name: &str,
-        usage: rcgen::ExtendedKeyUsagePurpose,
-        now: Timestamp,
-    ) -> Result<Identity, AuthorityError> {
+    /// A certificate for one of Harbor's programs, by all the names and addresses that others call it: each is server
+    /// and client.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn issue_program(&self, names: Vec<String>, now: Timestamp) -> Result<Identity, AuthorityError> {
+        let usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(Purpose { names, usages, life: policy::PROGRAM_LIFE }, now)
+    }
+
+    /// Whether an authority is to be made now: there is none that lives, or the newest has lived two thirds of its life.
+    #[must_use]
+    pub fn lacks_next(&self, now: Timestamp) -> bool {
+        matches!(policy::decide(&self.terms(), now), Decision::Make { .. })
+    }
+
+    fn issue(&self, purpose: Purpose, now: Timestamp) -> Result<Identity, AuthorityError> {
         let index = policy::signer(&self.terms(), now).ok_or(AuthorityError::Empty)?;
         let member = &self.members[index];
         let issuer = Issuer::from_ca_cert_pem(&member.kept.certificate, KeyPair::from_pem(&member.kept.key)?)?;
-        identity::issue(&issuer, &member.term, self.bundle(), name, usage, now)
+        identity::issue(&issuer, &member.term, self.bundle(), purpose, now)
     }
 
     fn terms(&self) -> Vec<Term> {

@@ -9,6 +9,7 @@ use tracing::info;
 
 use crate::{
     authority::AuthorityKeeper,
+    harbor::{self, Harbors, access::by_cluster_address, images::Images, project::HarborProjects, robot::HarborRobots},
     loadbalancer::{LoadBalancers, world::Installation},
     reconcile::{
         Engine, Scope, Settings,
@@ -55,7 +56,7 @@ pub(super) struct Options {
     #[arg(long, env = "FAIRWAY_HTTP_ADDRESS", default_value = "0.0.0.0:8080")]
     http_address: SocketAddr,
 
-    /// How many load balancers are worked on at the same time.
+    /// How many resources of each kind are worked on at the same time.
     #[arg(long, env = "FAIRWAY_CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
 }
@@ -121,6 +122,16 @@ async fn lead(
     let (family, triggers) = LoadBalancers::new(client.clone(), &scope, authority, installation, &metrics);
     let busy = family.busy();
     let settings = Settings { concurrency: options.concurrency, ..Settings::new(scope, &options.name) };
+    let installation = harbor::world::Installation {
+        namespace: options.namespace.clone(),
+        images: Images::read(|variable| std::env::var(variable).ok()),
+    };
+    let (harbors, of_harbors) = Harbors::new(client.clone(), &settings.scope, installation, &metrics);
+    let harbors = Engine::new(harbors, client.clone(), settings.clone(), metrics.clone(), readiness.clone());
+    let (projects, of_projects) = HarborProjects::new(&client, &settings.scope, by_cluster_address(), &metrics);
+    let projects = Engine::new(projects, client.clone(), settings.clone(), metrics.clone(), readiness.clone());
+    let (robots, of_robots) = HarborRobots::new(client.clone(), &settings.scope, by_cluster_address(), &metrics);
+    let robots = Engine::new(robots, client.clone(), settings.clone(), metrics.clone(), readiness.clone());
     let engine = Engine::new(family, client.clone(), settings, metrics, readiness);
     let told = async {
         match &options.operator_condition {
@@ -128,11 +139,26 @@ async fn lead(
             None => std::future::pending().await,
         }
     };
+    // Each ends by itself only when it is asked to.
+    let engines = async {
+        tokio::try_join!(
+            running(engine.run(triggers, asked(stop.clone())), &stop),
+            running(harbors.run(of_harbors, asked(stop.clone())), &stop),
+            running(projects.run(of_projects, asked(stop.clone())), &stop),
+            running(robots.run(of_robots, asked(stop.clone())), &stop),
+        )
+        .map(|_| ())
+    };
     tokio::select! {
-        () = engine.run(triggers, asked(stop.clone())) => {}
+        result = engines => result,
         () = told => bail!("OLM is not told any more whether an upgrade may begin"),
         () = keeper.run() => bail!("the certificate authority is not kept any more"),
     }
+}
+
+/// Runs an engine. That it has ended although nobody asked it to is an error.
+async fn running(engine: impl Future<Output = ()>, stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
+    engine.await;
     if !*stop.borrow() {
         bail!("every watch has ended");
     }

@@ -20,6 +20,7 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
@@ -35,6 +36,10 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 /// An agent proves a configuration within its own bound (a minute) or says why not.
 const PUSH_PATIENCE: Duration = Duration::from_secs(75);
 const REPORT_PATIENCE: Duration = Duration::from_secs(5);
+/// A node that is lost says nothing any more: after so long nothing is waited for from it, lest what the others have to
+/// learn waits, too. What was sent and not taken counts, and what an idle connection asks this often.
+const SILENCE: Duration = Duration::from_secs(5);
+const ASKED: Duration = Duration::from_secs(5);
 /// A kept connection that is older is not used again, so that both sides' certificates are looked at.
 const CONNECTION_AGE: Duration = Duration::from_mins(10);
 /// To how many agents connections are kept while nothing is asked on them.
@@ -216,7 +221,10 @@ impl AgentClient {
         let handshake = async {
             let stream =
                 TcpStream::connect((address, self.0.port)).await.map_err(|error| unreachable(error.to_string()))?;
-            stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+            stream
+                .set_nodelay(true)
+                .and_then(|()| notice_silence(&stream))
+                .map_err(|error| unreachable(error.to_string()))?;
             let stream = TlsConnector::from(trust.config.clone()).connect(name, stream).await;
             let stream = stream.map_err(|error| refused_or_unreachable(address, &error))?;
             hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -313,6 +321,13 @@ impl Connection {
         self.sender.ready().await.ok();
         Ok(Answer { status: head.status, body })
     }
+}
+
+/// Ends a connection whose other side is gone without a word.
+fn notice_silence(stream: &TcpStream) -> std::io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(ASKED).with_interval(ASKED))?;
+    socket.set_tcp_user_timeout(Some(SILENCE))
 }
 
 fn client_config(identity: &Identity) -> Result<ClientConfig, AuthorityError> {

@@ -2,12 +2,12 @@
 
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::{ResourceExt, api::DynamicObject};
-use serde::de::DeserializeOwned;
 
 use super::{names, rollouts::rolling, world::Pins};
 use crate::{
     api::{Address, AddressKind, ConfigurationStatus},
     authority::Leaf,
+    reconcile::dynamic::{self, typed},
 };
 
 /// What is remembered of an owned object.
@@ -32,8 +32,7 @@ pub enum Fact {
 
 /// What to remember of an object.
 pub(super) fn fact(object: &DynamicObject) -> Fact {
-    let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
-    let fact = match kind {
+    let fact = match dynamic::kind(object) {
         "Secret" => configuration(object).or_else(|| identity(object)),
         "Deployment" => pods(object),
         "Service" => typed(object).map(|service| Fact::Service(addresses(&service).into())),
@@ -77,8 +76,4 @@ fn addresses(service: &Service) -> Vec<Address> {
     }
     let inside = service.spec.iter().flat_map(|spec| &spec.cluster_ips).flatten();
     inside.filter(|address| *address != "None" && !address.is_empty()).map(ip).collect()
-}
-
-fn typed<K: DeserializeOwned>(object: &DynamicObject) -> Option<K> {
-    serde_json::from_value(serde_json::to_value(object).ok()?).ok()
 }

@@ -2,8 +2,8 @@
 //! as in a fleet of one. Nothing here does I/O.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    collections::BTreeMap,
+    sync::{PoisonError, RwLock},
 };
 
 use crate::reconcile::Key;
@@ -24,61 +24,7 @@ pub(super) enum Interest {
 }
 
 /// Who is interested in what.
-#[derive(Debug, Default)]
-pub(super) struct Interests(Mutex<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    by_resource: HashMap<Arc<Key>, Box<[Interest]>>,
-    by_interest: HashMap<Interest, HashSet<Arc<Key>>>,
-}
-
-impl Interests {
-    /// Notes all that a load balancer is interested in from now on; that in which nobody is any more.
-    pub(super) fn set(&self, resource: &Key, interests: Vec<Interest>) -> Vec<Interest> {
-        let mut known = self.lock();
-        if known.by_resource.get(resource).is_some_and(|before| **before == *interests) {
-            return vec![];
-        }
-        let mut unwanted = known.remove(resource);
-        let resource = Arc::new(resource.clone());
-        for interest in &interests {
-            known.by_interest.entry(interest.clone()).or_default().insert(Arc::clone(&resource));
-        }
-        unwanted.retain(|interest| !known.by_interest.contains_key(interest));
-        if !interests.is_empty() {
-            known.by_resource.insert(resource, interests.into());
-        }
-        unwanted
-    }
-
-    /// The load balancers that are interested.
-    pub(super) fn of(&self, interest: &Interest) -> Vec<Key> {
-        let known = self.lock();
-        known.by_interest.get(interest).into_iter().flatten().map(|resource| Key::clone(resource)).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Known {
-    /// Removes a load balancer; that in which nobody is interested any more.
-    fn remove(&mut self, resource: &Key) -> Vec<Interest> {
-        let mut unwanted = self.by_resource.remove(resource).unwrap_or_default().into_vec();
-        unwanted.retain(|interest| {
-            let Some(interested) = self.by_interest.get_mut(interest) else { return false };
-            interested.remove(resource);
-            let nobody = interested.is_empty();
-            if nobody {
-                self.by_interest.remove(interest);
-            }
-            nobody
-        });
-        unwanted
-    }
-}
+pub(super) type Interests = crate::reconcile::Interests<Interest>;
 
 /// The names of objects by what they belong to: pods by load balancer, endpoint slices by Service. Few belong to one.
 #[derive(Debug, Default)]
@@ -117,26 +63,6 @@ impl Groups {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key(name: &str) -> Key {
-        Key::new("customer", name)
-    }
-
-    #[test]
-    fn a_change_is_for_those_who_are_interested_now() {
-        let interests = Interests::default();
-        let (shop, blog) = (key("shop"), key("blog"));
-        let secret = Interest::Secret(key("tls"));
-        interests.set(&shop, vec![secret.clone(), Interest::Class("gold".to_owned())]);
-        interests.set(&blog, vec![secret.clone()]);
-        assert_eq!(interests.of(&secret).len(), 2);
-        assert_eq!(interests.of(&Interest::Service(key("tls"))), []);
-        assert_eq!(interests.set(&shop, vec![]), [Interest::Class("gold".to_owned())]);
-        assert_eq!(interests.of(&secret), std::slice::from_ref(&blog));
-        assert_eq!(interests.set(&blog, vec![secret.clone(), secret.clone()]), [], "it is wanted as before");
-        assert_eq!(interests.set(&blog, vec![]), std::slice::from_ref(&secret));
-        assert_eq!(interests.of(&secret), []);
-    }
 
     #[test]
     fn a_group_holds_what_is_in_it_now() {

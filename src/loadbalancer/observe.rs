@@ -1,7 +1,6 @@
 //! What is read, and what gives a load balancer a turn. The only place of the family that reads.
 
 mod cluster;
-mod contents;
 mod convert;
 mod reports;
 mod selections;
@@ -88,7 +87,9 @@ impl LoadBalancers {
             if found.contains_key(name) {
                 continue;
             }
-            if let Some(secret) = self.observer.certificates.get(&self.client, namespace, name).await? {
+            if let Some(secret) =
+                self.observer.certificates.get(&self.client, namespace, name).await.map_err(unread("Secret", name))?
+            {
                 found.insert(name.clone(), secret);
             }
         }
@@ -103,7 +104,9 @@ impl LoadBalancers {
     ) -> Result<BTreeMap<String, Option<String>>, Error> {
         let mut found = BTreeMap::new();
         for name in config_maps(resource) {
-            if let Some(text) = self.observer.authorities.get(&self.client, namespace, name).await? {
+            if let Some(text) =
+                self.observer.authorities.get(&self.client, namespace, name).await.map_err(unread("ConfigMap", name))?
+            {
                 found.insert(name.clone(), text);
             }
         }
@@ -153,6 +156,11 @@ impl LoadBalancers {
             .map_err(|source| Error::Kubernetes { act: format!("read Secret {name}"), source })?;
         Ok(secret.and_then(|secret| read_configuration(&secret.data?)))
     }
+}
+
+fn unread(kind: &str, name: &str) -> impl FnOnce(kube::Error) -> Error {
+    let act = format!("read {kind} {name}");
+    move |source| Error::Kubernetes { act, source }
 }
 
 /// The `ConfigMap`s with authorities that a load balancer names.

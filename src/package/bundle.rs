@@ -15,6 +15,7 @@ use super::{
     releases::{PACKAGE, Releases},
     scorecard, yaml,
 };
+use crate::harbor;
 
 /// The images of a release, by tag or by digest.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,6 +26,17 @@ pub struct Images {
     /// The HAProxy image of load balancers that ask for none.
     #[arg(long = "haproxy-image")]
     pub haproxy: String,
+    /// An image in place of one of Harbor's, its database's or its cache's, such as
+    /// `docker.io/library/redis:7=docker.io/library/redis@sha256:…`; once for each. The others stay as they are tagged.
+    #[arg(long = "related-image", value_name = "IMAGE=OTHER", value_parser = in_place)]
+    pub related: Vec<(String, String)>,
+}
+
+/// One of the images that registries are made of, and another.
+fn in_place(text: &str) -> Result<(String, String), String> {
+    let (image, other) = text.split_once('=').ok_or("an image, =, and the one in its place")?;
+    let known = harbor::images::all().any(|known| known == image);
+    if known { Ok((image.to_owned(), other.to_owned())) } else { Err(format!("no registry is made of {image}")) }
 }
 
 impl Images {
@@ -33,7 +45,21 @@ impl Images {
         Self {
             fairway: format!("quay.io/fairway/fairway:{version}"),
             haproxy: "quay.io/fairway/haproxy:2.6.12".to_owned(),
+            related: vec![],
         }
+    }
+
+    /// All of them, by the name of their entry and the variable that tells the operator.
+    pub(super) fn named(&self) -> Vec<(String, String, String)> {
+        let own = [("fairway", &self.fairway), ("haproxy", &self.haproxy)];
+        let own = own
+            .map(|(name, image)| (name.to_owned(), format!("RELATED_IMAGE_{}", name.to_uppercase()), image.to_owned()));
+        let of_registries = harbor::images::all().map(|image| {
+            let other = self.related.iter().find(|(known, _)| *known == image).map(|(_, other)| other.clone());
+            let (name, variable) = (harbor::images::entry(&image), harbor::images::variable(&image));
+            (name, variable, other.unwrap_or(image))
+        });
+        own.into_iter().chain(of_registries).collect()
     }
 }
 

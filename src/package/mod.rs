@@ -24,7 +24,7 @@ pub use self::{
 };
 use crate::{
     agent,
-    api::{LoadBalancer, LoadBalancerClass},
+    api::{Harbor, HarborClass, HarborProject, HarborRobot, LoadBalancer, LoadBalancerClass},
     telemetry::metrics,
 };
 
@@ -133,8 +133,15 @@ fn put(folder: &Path, files: &[File]) -> Result<(), GenerateError> {
 }
 
 /// The custom resources.
-fn definitions() -> [CustomResourceDefinition; 2] {
-    [LoadBalancer::crd(), LoadBalancerClass::crd()]
+fn definitions() -> [CustomResourceDefinition; 6] {
+    [
+        LoadBalancer::crd(),
+        LoadBalancerClass::crd(),
+        Harbor::crd(),
+        HarborClass::crd(),
+        HarborProject::crd(),
+        HarborRobot::crd(),
+    ]
 }
 
 /// All generated files of the repository for a version, the same for each call.

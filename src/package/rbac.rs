@@ -28,26 +28,37 @@ pub(super) fn namespace_rules() -> Vec<Value> {
 /// What is in no namespace.
 pub(super) fn cluster_rules() -> Vec<Value> {
     vec![json!({
-        "apiGroups": ["fairway.dev"], "resources": ["loadbalancerclasses"], "verbs": ["get", "list", "watch"]
+        "apiGroups": ["fairway.dev"], "resources": ["harborclasses", "loadbalancerclasses"],
+        "verbs": ["get", "list", "watch"]
     })]
 }
 
-/// What load balancers need, in every namespace that is looked after.
+/// What load balancers and registries need, in every namespace that is looked after.
 fn operand_rules() -> Vec<Value> {
     let owned = ["get", "list", "watch", "create", "patch", "delete"];
     let read = ["get", "list", "watch"];
     rules(json!([
-        { "apiGroups": ["fairway.dev"], "resources": ["loadbalancers"], "verbs": read },
-        { "apiGroups": ["fairway.dev"], "resources": ["loadbalancers/status"], "verbs": ["patch"] },
+        // A registry's front door is a load balancer.
+        { "apiGroups": ["fairway.dev"], "resources": ["loadbalancers"], "verbs": owned },
+        // The finalizer of one whose data is to go with it.
+        { "apiGroups": ["fairway.dev"], "resources": ["harbors"], "verbs": ["get", "list", "watch", "patch"] },
+        // The finalizers of those that go from Harbor before their resource does.
+        { "apiGroups": ["fairway.dev"], "resources": ["harborprojects", "harborrobots"], "verbs": ["get", "list", "watch", "patch"] },
+        { "apiGroups": ["fairway.dev"], "resources": ["harborprojects/status", "harborrobots/status", "harbors/status", "loadbalancers/status"], "verbs": ["patch"] },
         // Owner references that block deletion need this where OwnerReferencesPermissionEnforcement is on.
-        { "apiGroups": ["fairway.dev"], "resources": ["loadbalancers/finalizers"], "verbs": ["update"] },
-        { "apiGroups": ["apps"], "resources": ["deployments"], "verbs": owned },
-        { "apiGroups": [""], "resources": ["services", "serviceaccounts"], "verbs": owned },
-        // Users' certificates are read; configurations and certificates of agents are written.
+        { "apiGroups": ["fairway.dev"], "resources": ["harborrobots/finalizers", "harbors/finalizers", "loadbalancers/finalizers"], "verbs": ["update"] },
+        { "apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": owned },
+        { "apiGroups": ["batch"], "resources": ["jobs"], "verbs": owned },
+        { "apiGroups": [""], "resources": ["configmaps", "services", "serviceaccounts"], "verbs": owned },
+        // No data is ever deleted by the operator itself.
+        { "apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "list", "watch", "create", "patch"] },
+        // Users' certificates and passwords are read; what is made for load balancers and registries is written.
         { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch", "create", "patch"] },
-        { "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": owned },
+        { "apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "networkpolicies"], "verbs": owned },
+        // Where cert-manager is there.
+        { "apiGroups": ["cert-manager.io"], "resources": ["certificates"], "verbs": owned },
         { "apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": owned },
-        { "apiGroups": [""], "resources": ["configmaps", "pods"], "verbs": read },
+        { "apiGroups": [""], "resources": ["pods"], "verbs": read },
         { "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read },
         { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] },
     ]))

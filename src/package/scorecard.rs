@@ -1,10 +1,12 @@
 //! What scorecard is told: its config, with a stage of the tests that it brings along and one for each level that is
 //! claimed; and the rights that those tests need. Pure.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{File, GenerateError, bundle::read, rbac, yaml};
-use crate::scorecard::LEVELS;
+use crate::scorecard::{GIVEN, LEVELS, LONG, QUICK};
 
 /// Where the config lies in a bundle.
 pub(super) const FOLDER: &str = "tests/scorecard/";
@@ -16,19 +18,19 @@ const BUILTIN: &str = include_str!("../../scorecard/builtin.yaml");
 pub(super) fn config(image: &str) -> Result<File, GenerateError> {
     let mut stages = vec![read("scorecard/builtin.yaml", BUILTIN)?];
     for level in LEVELS {
-        let tests: Vec<Value> = level
-            .tests
-            .iter()
-            .map(|test| {
+        let stage = |limit: Duration| {
+            let tests = level.tests.iter().filter(|test| test.limit == limit).map(|test| {
                 json!({
                     "image": image,
                     "entrypoint": ["/fairway", "scorecard", format!("{}/{}", level.suite, test.name)],
                     "labels": { "suite": level.suite, "test": test.name },
                 })
-            })
-            .collect();
-        // Each test makes what it needs under names of its own.
-        stages.push(json!({ "parallel": true, "tests": tests }));
+            });
+            tests.collect::<Vec<Value>>()
+        };
+        // Each test makes what it needs under names of its own. Those that need much of the cluster run after the others.
+        let stages_of_it = [QUICK, LONG].map(stage).into_iter().filter(|tests| !tests.is_empty());
+        stages.extend(stages_of_it.map(|tests| json!({ "parallel": true, "tests": tests })));
     }
     let config = json!({
         "apiVersion": "scorecard.operatorframework.io/v1alpha3",
@@ -44,13 +46,22 @@ pub(super) fn account() -> Vec<Value> {
     let made = ["create", "patch", "delete"];
     let all = ["get", "list", "create", "patch", "delete"];
     let rules = [
-        json!({ "apiGroups": ["fairway.dev"], "resources": ["loadbalancers"], "verbs": all }),
+        json!({ "apiGroups": ["fairway.dev"], "resources": ["loadbalancers", "harbors"], "verbs": all }),
         // Members are behind Services, and the test's own pod is the member.
         json!({ "apiGroups": [""], "resources": ["services"], "verbs": made }),
         json!({ "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": made }),
         json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"] }),
+        // What a registry leaves behind, its Secret among it, which is not read.
+        json!({ "apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["list", "delete"] }),
+        json!({ "apiGroups": [""], "resources": ["secrets"], "verbs": ["delete"] }),
     ];
-    let classes = [json!({ "apiGroups": ["fairway.dev"], "resources": ["loadbalancerclasses"], "verbs": made })];
+    let classes = [
+        json!({ "apiGroups": ["fairway.dev"], "resources": ["loadbalancerclasses", "harborclasses"], "verbs": made }),
+        // One that says what registries have to have on this cluster.
+        json!({
+            "apiGroups": ["fairway.dev"], "resources": ["harborclasses"], "resourceNames": [GIVEN], "verbs": ["get"],
+        }),
+    ];
     let (metadata, own) = (json!({ "name": ACCOUNT }), json!({ "name": ACCOUNT, "namespace": ACCOUNT }));
     vec![
         json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": own }),

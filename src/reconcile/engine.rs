@@ -9,13 +9,13 @@ use futures::{
     stream::{self, FuturesUnordered, select_all},
 };
 use kube::{
-    Client,
-    api::{ApiResource, DynamicObject, ObjectMeta, TypeMeta},
+    Api, Client,
+    api::{ApiResource, DynamicObject, ListParams, ObjectMeta, TypeMeta},
     runtime::watcher,
 };
 use tokio::{
     sync::watch,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, info, warn};
@@ -33,6 +33,9 @@ use super::{
     watch::{Change, Key, bounded, changes, version},
 };
 use crate::telemetry::{Metrics, Readiness};
+
+/// How soon to look again for a kind that the API does not know.
+const ABSENT: Duration = Duration::from_secs(10);
 
 /// Looks after the resources of one family.
 pub struct Engine<F: Family> {
@@ -201,6 +204,18 @@ fn gone<F: Family>(context: &Context<F>, key: &Key) {
     context.family.forget(key);
 }
 
+/// Waits until the API knows a kind that it may not know, and lets it be listed: roles of an older version don't.
+/// `ready` is told at once that nobody need wait for it. Whatever else goes wrong is for the watch to tell.
+async fn known(api: Option<Api<DynamicObject>>, ready: watch::Sender<bool>) {
+    let Some(api) = api else { return };
+    while let Err(kube::Error::Api(status)) = api.list_metadata(&ListParams::default().limit(1)).await
+        && (status.code == 404 || status.code == 403)
+    {
+        ready.send_replace(true);
+        sleep(ABSENT).await;
+    }
+}
+
 /// The objects of one kind that the family owns: the resource gets a turn when one of its own changes.
 fn owned<F: Family>(context: &Arc<Context<F>>, kind: usize) -> Trigger {
     let (ready, synced) = watch::channel(false);
@@ -208,7 +223,9 @@ fn owned<F: Family>(context: &Arc<Context<F>>, kind: usize) -> Trigger {
     let apis = context.settings.scope.dynamic(&context.client, &resource);
     let config = watcher::Config::default().labels(&identity::selector(F::NAME));
     let name = format!("{}/{}", F::NAME, resource.kind);
+    let first = apis.first().filter(|_| F::may_be_absent(&resource)).map(|(_, api)| api.clone());
     let changes = changes(apis, &config, &name, &context.metrics);
+    let changes = known(first, ready.clone()).map(|()| changes).flatten_stream();
     let context = Arc::clone(context);
     let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
     let keys = changes.flat_map(move |mut change| {

@@ -44,6 +44,13 @@ pub trait Family: Send + Sync + 'static {
     /// pruned.
     fn owns() -> Vec<ApiResource>;
 
+    /// Whether a cluster may not know one of the kinds that are owned: it is watched as soon as it is known, and
+    /// nothing waits for that. The family plans no object of it before.
+    #[must_use]
+    fn may_be_absent(_kind: &ApiResource) -> bool {
+        false
+    }
+
     /// What to remember of an owned object, which says of what kind it is.
     fn fact(object: &DynamicObject) -> Self::Fact;
 
@@ -71,7 +78,7 @@ pub trait Family: Send + Sync + 'static {
     fn forget(&self, _resource: &Key) {}
 }
 
-/// An object that the resource owns, as last seen.
+/// An object that belongs to the resource, as last seen.
 #[derive(Clone, Debug)]
 pub struct Owned<Fact> {
     /// Such as `Deployment`.
@@ -80,6 +87,8 @@ pub struct Owned<Fact> {
     pub name: String,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Whether the resource is its owner, and not only what it belongs to by its labels.
+    pub controlled: bool,
     /// What the family remembers of it.
     pub fact: Arc<Fact>,
 }

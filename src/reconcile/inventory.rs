@@ -101,6 +101,7 @@ impl<F: Family> Inventory<F> {
             kind: self.kinds[kind].kind.clone(),
             name: key.name().to_owned(),
             deleting: entry.deleting,
+            controlled: entry.controller.is_some(),
             fact: entry.fact,
         });
         facts.collect()

@@ -10,13 +10,17 @@
 //! | `inventory`, `fingerprint`, `identity` | what is known of owned objects, whether they are as planned, whose they are |
 //! | `status`, [`conditions`], `events` | what users read |
 //! | `error`, `memory` | when a failed turn is tried again, and what is remembered between turns |
+//! | [`dynamic`] | how objects of any kind are read |
+//! | `contents`, `interests` | what is read of the objects that resources name, and whom a change of theirs is for |
 //! | [`cache`], `watch`, `scope`, `guard` | what is watched, and how it survives bad objects and lost connections |
 //! | [`lease`] | which process may write at all |
 //! | [`upgrades`] | what OLM is told of upgrades |
 
 pub mod cache;
 pub mod conditions;
+mod contents;
 mod context;
+pub mod dynamic;
 mod engine;
 mod error;
 mod events;
@@ -24,6 +28,7 @@ pub mod family;
 mod fingerprint;
 mod guard;
 mod identity;
+mod interests;
 mod inventory;
 pub mod lease;
 mod memory;
@@ -41,12 +46,14 @@ use std::time::Duration;
 
 pub use self::{
     cache::{Cache, Changed, Feed, Trigger},
+    contents::Contents,
     context::{Clock, Settings},
     engine::Engine,
     error::{Backoff, Error, namespace_terminates},
     family::{Effect, Event, Failure, Family, Finalizer, Owned, Plan, Retained, Retry, Status},
     fingerprint::MANAGER,
     identity::{FAMILY, INSTANCE, KEEP, MANAGED_BY, finalizer, instance_label, selector, stamp},
+    interests::Interests,
     scope::Scope,
     upgrades::Busy,
     watch::Key,

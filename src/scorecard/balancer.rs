@@ -1,22 +1,15 @@
-//! A load balancer of a test: written, waited for, asked. Touches the test's namespace.
+//! A load balancer of a test: waited for, asked. Touches the test's namespace.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use k8s_openapi::{
-    api::core::v1::{Container, Pod},
-    apimachinery::pkg::apis::meta::v1::Condition,
-};
-use kube::{Api, CustomResourceExt, api::ListParams};
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::{Api, api::ListParams};
+use serde_json::Value;
 use tokio::net::lookup_host;
 
 use super::{
-    result::{Seen, Trouble, seen},
-    testbed::Testbed,
+    result::{Trouble, seen},
+    subject::{Subject, good},
     traffic::{Traffic, ask},
 };
 use crate::api::{LoadBalancer, LoadBalancerStatus};
@@ -25,60 +18,11 @@ use crate::api::{LoadBalancer, LoadBalancerStatus};
 pub(super) const START: Duration = Duration::from_mins(2);
 /// How long a change may take that needs no new pod.
 pub(super) const LIVE: Duration = Duration::from_secs(30);
-/// How long nobody may say anything about a new load balancer.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// A load balancer.
-pub(super) struct Balancer<'a> {
-    testbed: &'a Testbed,
-    api: Api<LoadBalancer>,
-    name: String,
-}
+pub(super) type Balancer<'a> = Subject<'a, LoadBalancer>;
 
-impl<'a> Balancer<'a> {
-    /// Makes one of an example, and waits until somebody looks after it.
-    pub(super) async fn make(testbed: &'a Testbed, example: &Value) -> Result<Self, Trouble> {
-        let api = Api::namespaced(testbed.client.clone(), &testbed.namespace);
-        let name = example["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let balancer = Self { testbed, api, name };
-        balancer.write(&example["spec"]).await?;
-        let begun = Instant::now();
-        let status = async || {
-            let status = balancer.api.get(&balancer.name).await?.status;
-            if begun.elapsed() > SILENCE && status.is_none() {
-                return Err(Seen::Never(Trouble::NotWatched(testbed.namespace.clone(), SILENCE)));
-            }
-            Ok(status.map(|_| ()).ok_or_else(|| "it has no status".to_owned())?)
-        };
-        testbed.until("the operator to take it up", START, status).await?;
-        testbed.note(&format!("the operator looks after load balancer {}", balancer.name));
-        Ok(balancer)
-    }
-
-    /// Writes the whole spec.
-    pub(super) async fn write(&self, spec: &Value) -> Result<(), Trouble> {
-        let object = json!({ "metadata": { "name": self.name }, "spec": spec });
-        self.testbed.apply(LoadBalancer::api_resource(), object).await
-    }
-
-    /// Waits until it is as `look` wants it.
-    pub(super) async fn becomes<T>(
-        &self,
-        what: &str,
-        limit: Duration,
-        mut look: impl FnMut(&LoadBalancer, &LoadBalancerStatus) -> Result<T, String>,
-    ) -> Result<T, Trouble> {
-        let what = format!("load balancer {} {what}", self.name);
-        let found = self.testbed.until(&what, limit, async || {
-            let load_balancer = self.api.get(&self.name).await?;
-            let status = load_balancer.status.clone().unwrap_or_default();
-            Ok(look(&load_balancer, &status)?)
-        });
-        let found = found.await?;
-        self.testbed.note(&what);
-        Ok(found)
-    }
-
+impl Balancer<'_> {
     /// Waits until every replica has proven what is asked for now, and its members take traffic.
     pub(super) async fn settled(&self, limit: Duration) -> Result<LoadBalancer, Trouble> {
         self.becomes("to be programmed and ready", limit, |load_balancer, status| {
@@ -151,19 +95,6 @@ pub(super) fn settled(load_balancer: &LoadBalancer, status: &LoadBalancerStatus)
         seen(pool.members > 0 && pool.up == pool.members, || format!("{pool:?}"))?;
     }
     Ok(())
-}
-
-/// A condition, if it is told.
-pub(super) fn condition<'a>(status: &'a LoadBalancerStatus, kind: &str) -> Result<&'a Condition, String> {
-    status.conditions.iter().find(|condition| condition.type_ == kind).ok_or_else(|| format!("{kind} is not told"))
-}
-
-/// Whether a condition is true of the present generation.
-pub(super) fn good(load_balancer: &LoadBalancer, status: &LoadBalancerStatus, kind: &str) -> Result<(), String> {
-    let Condition { status, reason, message, observed_generation, .. } = condition(status, kind)?;
-    seen(status == "True" && *observed_generation == load_balancer.metadata.generation, || {
-        format!("{kind}={status} ({reason}: {message}) of generation {observed_generation:?}")
-    })
 }
 
 /// The names of its pods, as status tells them.

@@ -1,12 +1,15 @@
 //! Level 1, Basic Install: what the examples ask for is made, answers and tells of itself; it is configured through its
 //! spec and its class; and mistakes are told while what served serves on. Touches the test's namespace.
 
+mod registries;
+
 use serde_json::{Value, json};
 
 use super::{
-    Level, Test,
-    balancer::{LIVE, START, condition, good, http_port, pods},
+    LONG, Level, QUICK, Test,
+    balancer::{LIVE, START, http_port, pods},
     result::{Trouble, seen},
+    subject::good,
     testbed::Testbed,
 };
 use crate::api::{LoadBalancer, LoadBalancerStatus};
@@ -18,18 +21,28 @@ pub(super) const LEVEL: Level = Level {
     tests: &[
         Test {
             name: "samples-serve",
-            claim: "the custom resources of alm-examples are made, become ready, answer a request and tell of themselves",
+            claim: "the load balancers of alm-examples are made, become ready, answer a request and tell of themselves",
+            limit: QUICK,
             run: |testbed| Box::pin(samples_serve(testbed)),
         },
         Test {
             name: "changes-harm-nothing",
             claim: "a class gives what the spec leaves out, and a change of the spec is followed without a failed request",
+            limit: QUICK,
             run: |testbed| Box::pin(changes_harm_nothing(testbed)),
         },
         Test {
             name: "mistakes-are-told",
             claim: "a spec that makes no sense is refused, a name that leads nowhere is told, and what served serves on",
+            limit: QUICK,
             run: |testbed| Box::pin(mistakes_are_told(testbed)),
+        },
+        Test {
+            name: "registries-serve",
+            claim: "the Harbor of alm-examples becomes ready, as Harbor itself says; mistakes are told and harm nothing; \
+                    deleted and made again it is on the same volumes",
+            limit: LONG,
+            run: |testbed| Box::pin(registries::registries_serve(testbed)),
         },
     ],
 };
@@ -113,16 +126,8 @@ async fn mistakes_are_told(testbed: &Testbed) -> Result<(), Trouble> {
 
     let missing = missing_service(&example["spec"])?;
     balancer.write(&missing).await?;
-    let message = balancer.becomes("to tell that a Service is missing", LIVE, |load_balancer, status| {
-        let told = condition(status, "ResolvedRefs")?;
-        let current = told.observed_generation == load_balancer.metadata.generation;
-        seen(current && (told.status.as_str(), told.reason.as_str()) == ("False", "ServiceNotFound"), || {
-            format!("{told:?}")
-        })?;
-        good(load_balancer, status, "Ready")?;
-        Ok(told.message.clone())
-    });
-    let message = message.await?;
+    let serves = |load_balancer: &_, status: &_| good(load_balancer, status, "Ready");
+    let message = balancer.tells("ResolvedRefs", "ServiceNotFound", LIVE, serves).await?;
     seen(message.contains("\"not-there\""), || format!("the Service is not named: {message}"))
         .map_err(Trouble::Unmet)?;
 

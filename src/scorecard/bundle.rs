@@ -6,13 +6,20 @@ use serde_json::{Value, json};
 
 use super::result::Trouble;
 
+/// What belongs to a registry and is nothing without it: known, and not tried alone.
+const OF_A_REGISTRY: [&str; 2] = ["HarborProject", "HarborRobot"];
+
 /// The custom resources of the bundle's alm-examples.
 #[derive(Clone, Debug)]
 pub(super) struct Examples {
     /// The load balancers, without status.
     pub(super) load_balancers: Vec<Value>,
-    /// The classes.
+    /// Their classes.
     pub(super) classes: Vec<Value>,
+    /// The registries, without status.
+    pub(super) registries: Vec<Value>,
+    /// Their classes.
+    pub(super) registry_classes: Vec<Value>,
 }
 
 impl Examples {
@@ -35,7 +42,8 @@ impl Examples {
 
     fn parse(text: &str) -> Result<Self, Trouble> {
         let all: Vec<Value> = serde_json::from_str(text).map_err(|error| Trouble::Examples(error.to_string()))?;
-        let mut examples = Self { load_balancers: vec![], classes: vec![] };
+        let mut examples =
+            Self { load_balancers: vec![], classes: vec![], registries: vec![], registry_classes: vec![] };
         for mut example in all {
             if let Some(example) = example.as_object_mut() {
                 example.remove("status");
@@ -43,11 +51,16 @@ impl Examples {
             match example["kind"].as_str().unwrap_or_default() {
                 "LoadBalancer" => examples.load_balancers.push(example),
                 "LoadBalancerClass" => examples.classes.push(example),
+                "Harbor" => examples.registries.push(example),
+                "HarborClass" => examples.registry_classes.push(example),
+                kind if OF_A_REGISTRY.contains(&kind) => {}
                 kind => return Err(Trouble::Examples(format!("no test knows kind {kind:?}"))),
             }
         }
-        if examples.load_balancers.is_empty() || examples.classes.is_empty() {
-            return Err(Trouble::Examples("there must be a LoadBalancer and a LoadBalancerClass".to_owned()));
+        let Self { load_balancers, classes, registries, registry_classes } = &examples;
+        if [load_balancers, classes, registries, registry_classes].iter().any(|found| found.is_empty()) {
+            let message = "there must be a LoadBalancer, a LoadBalancerClass, a Harbor and a HarborClass";
+            return Err(Trouble::Examples(message.to_owned()));
         }
         Ok(examples)
     }
@@ -55,13 +68,16 @@ impl Examples {
     /// The same with names that nobody else has: `suffix` is added to those of the examples, of the Services that they
     /// name, and of their class.
     pub(super) fn renamed(mut self, suffix: &str) -> Self {
-        for example in self.load_balancers.iter_mut().chain(&mut self.classes) {
+        let Self { load_balancers, classes, registries, registry_classes } = &mut self;
+        for example in [&mut *load_balancers, classes, &mut *registries, registry_classes].into_iter().flatten() {
             rename(&mut example["metadata"]["name"], suffix);
         }
-        for example in &mut self.load_balancers {
+        for example in load_balancers.iter_mut().chain(registries) {
             if let Some(class) = example["spec"].get_mut("className") {
                 rename(class, suffix);
             }
+        }
+        for example in load_balancers {
             for pool in example["spec"]["pools"].as_array_mut().into_iter().flatten() {
                 for service in pool["services"].as_array_mut().into_iter().flatten() {
                     rename(&mut service["name"], suffix);
@@ -104,12 +120,18 @@ mod tests {
         assert_eq!(example["metadata"]["name"], "hello-x");
         assert_eq!(example["status"], json!(null), "the API server writes it");
         assert_eq!(examples.classes[0]["metadata"]["name"], "small-x");
+        let registry = &examples.registries[0];
+        assert_eq!(registry["metadata"]["name"], "registry-x");
+        assert!(registry["spec"]["externalURL"].as_str().is_some_and(|url| url.starts_with("http://")), "{registry}");
+        assert_eq!(examples.registry_classes[0]["metadata"]["name"], "small-x");
         assert_eq!(Examples::services(&example["spec"]), [("hello-x".to_owned(), json!({ "port": 80 }))]);
     }
 
     #[test]
     fn an_example_that_no_test_knows_is_told() {
-        let error = Examples::parse(r#"[{ "kind": "Harbor" }]"#).expect_err("an error");
-        assert!(error.to_string().contains("no test knows kind \"Harbor\""), "{error}");
+        let error = Examples::parse(r#"[{ "kind": "Ship" }]"#).expect_err("an error");
+        assert!(error.to_string().contains("no test knows kind \"Ship\""), "{error}");
+        let error = Examples::parse(r#"[{ "kind": "HarborProject" }]"#).expect_err("an error");
+        assert!(error.to_string().contains("there must be"), "one of a registry is none: {error}");
     }
 }

@@ -9,8 +9,10 @@ mod balancer;
 mod basic_install;
 mod bundle;
 mod member;
+mod registry;
 mod result;
 mod seamless_upgrades;
+mod subject;
 mod testbed;
 mod traffic;
 
@@ -19,14 +21,16 @@ use std::{future::pending, path::PathBuf, time::Duration};
 use futures::future::LocalBoxFuture;
 use tokio::{signal::unix, time::timeout};
 
-pub use self::result::TestStatus;
+pub use self::{registry::GIVEN, result::TestStatus};
 use self::{result::Trouble, testbed::Testbed};
 
 /// The levels that are claimed, from the first on. Those that follow come with what they claim.
 pub const LEVELS: &[Level] = &[basic_install::LEVEL, seamless_upgrades::LEVEL];
 
 /// How long a test may take, whatever it waits for.
-const LIMIT: Duration = Duration::from_mins(4);
+pub const QUICK: Duration = Duration::from_mins(4);
+/// The same for one with a registry, whose images are large and whose programs start one after the other.
+pub const LONG: Duration = Duration::from_mins(15);
 
 /// One of the operator SDK's capability levels.
 pub struct Level {
@@ -46,6 +50,8 @@ pub struct Test {
     pub name: &'static str,
     /// What it shows.
     pub claim: &'static str,
+    /// How long it may take.
+    pub limit: Duration,
     run: for<'a> fn(&'a Testbed) -> LocalBoxFuture<'a, Result<(), Trouble>>,
 }
 
@@ -88,7 +94,7 @@ pub async fn run(options: Options) -> TestStatus {
         Err(trouble) => return TestStatus::of(test.name, test.claim, Err(trouble)),
     };
     let ended = tokio::select! {
-        ended = timeout(LIMIT, (test.run)(&testbed)) => ended.unwrap_or(Err(Trouble::TooLong(LIMIT))),
+        ended = timeout(test.limit, (test.run)(&testbed)) => ended.unwrap_or(Err(Trouble::TooLong(test.limit))),
         () = asked_to_end() => Err(Trouble::Asked),
     };
     let (log, cleaned) = testbed.close().await;

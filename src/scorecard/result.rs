@@ -75,11 +75,11 @@ pub(super) enum Trouble {
     #[error("the cluster can't be reached: {0}")]
     NoCluster(String),
     /// The custom resources are not known.
-    #[error("the cluster does not know LoadBalancers: Fairway is not installed")]
+    #[error("the cluster does not know LoadBalancers or Harbors: Fairway is not installed")]
     NotInstalled,
-    /// Nobody does anything about a load balancer.
-    #[error("nobody looks after load balancers in namespace {0}: after {wait} s one that was made has no status", wait = .1.as_secs())]
-    NotWatched(String, Duration),
+    /// Nobody does anything about a resource of this kind.
+    #[error("nobody looks after a {0} in namespace {1}: after {wait} s one that was made has no status", wait = .2.as_secs())]
+    NotWatched(&'static str, String, Duration),
     /// Rights are missing.
     #[error("rights are missing: {0}")]
     Forbidden(String),
@@ -99,8 +99,8 @@ impl Trouble {
     fn suggestion(&self) -> Option<String> {
         let text = match self {
             Self::Unmet(_) | Self::Examples(_) | Self::Cluster(_) => return None,
-            Self::TooLong(_) => "see why the pods of the load balancer are so slow: kubectl describe pods",
-            Self::Asked => "give scorecard more time: --wait-time 5m",
+            Self::TooLong(_) => "see why its pods are so slow: kubectl describe pods",
+            Self::Asked => "give scorecard more time: --wait-time 20m",
             Self::LeftBehind(_) => "delete what carries the label fairway.dev/scorecard",
             Self::NoSuchTest(..) => "name one as SUITE/TEST",
             Self::NoNamespace | Self::NoBundle(..) => {

@@ -6,9 +6,10 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::json;
 
 use super::{
-    Level, Test,
-    balancer::{START, condition, good, http_port, pods, settled},
+    Level, QUICK, Test,
+    balancer::{START, http_port, pods, settled},
     result::{Trouble, seen},
+    subject::{condition, good},
     testbed::Testbed,
 };
 use crate::api::LoadBalancerStatus;
@@ -26,11 +27,13 @@ pub(super) const LEVEL: Level = Level {
         Test {
             name: "operands-are-upgraded",
             claim: "another spec.image replaces the pods one after the other; status tells each, and no request fails",
+            limit: QUICK,
             run: |testbed| Box::pin(operands_are_upgraded(testbed)),
         },
         Test {
             name: "failed-upgrades-harm-nothing",
             claim: "an image that can't be pulled is told in status, what served serves on, and it can be taken back",
+            limit: QUICK,
             run: |testbed| Box::pin(failed_upgrades_harm_nothing(testbed)),
         },
     ],

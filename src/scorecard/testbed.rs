@@ -23,9 +23,10 @@ use super::{
     balancer::Balancer,
     bundle::Examples,
     member::Member,
+    registry::{self, Registry},
     result::{Seen, Trouble},
 };
-use crate::api::{LoadBalancer, LoadBalancerClass};
+use crate::api::{Harbor, HarborClass, LoadBalancer, LoadBalancerClass};
 
 /// Who applies, and the label of what is made.
 const MANAGER: &str = "fairway-scorecard";
@@ -104,6 +105,16 @@ impl Testbed {
         Balancer::make(self, example).await
     }
 
+    /// Makes a class of registries.
+    pub(super) async fn registry_class(&self, example: &Value) -> Result<(), Trouble> {
+        self.apply(HarborClass::api_resource(), example.clone()).await
+    }
+
+    /// Makes a registry.
+    pub(super) async fn registry(&self, example: &Value) -> Result<Registry<'_>, Trouble> {
+        Registry::make(self, example).await
+    }
+
     async fn service(&self, name: &str, port: &Value) -> Result<(), Trouble> {
         let service = json!({ "metadata": { "name": name }, "spec": { "ports": [port] } });
         self.apply(ApiResource::erase::<Service>(&()), service).await?;
@@ -141,6 +152,20 @@ impl Testbed {
         Ok(())
     }
 
+    /// Deletes an object, and waits until it is gone.
+    pub(super) async fn delete(&self, resource: &ApiResource, name: &str) -> Result<(), Trouble> {
+        match self.api(resource).delete(name, &DeleteParams::background()).await {
+            Ok(_) => {}
+            Err(Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.until(&format!("{name} to be gone"), GONE, async || {
+            let found = self.api(resource).get_opt(name).await?;
+            if found.is_none() { Ok(()) } else { Err(Seen::NotYet("it is still there".to_owned())) }
+        })
+        .await
+    }
+
     fn api(&self, resource: &ApiResource) -> Api<DynamicObject> {
         if namespaced(resource) {
             Api::namespaced_with(self.client.clone(), &self.namespace, resource)
@@ -173,6 +198,18 @@ impl Testbed {
         }
     }
 
+    /// Takes away what a registry leaves: its volumes are gone once its pods are, which nobody waits for.
+    async fn take_away_what_was_kept(&self, registry: &str) -> Result<(), Trouble> {
+        for (resource, name) in registry::kept(self, registry).await? {
+            match self.api(&resource).delete(&name, &DeleteParams::background()).await {
+                Ok(_) => {}
+                Err(Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// Takes away what was made; the log, and whether all is gone.
     pub(super) async fn close(self) -> (String, Result<(), Trouble>) {
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
@@ -184,14 +221,14 @@ impl Testbed {
                 Err(error) => left.push(format!("{} {name}: {error}", resource.kind)),
             }
         }
-        let load_balancers = made.iter().filter(|(resource, _)| resource.kind == LoadBalancer::kind(&()));
-        for (resource, name) in load_balancers {
-            let what = format!("{name} to be gone");
-            let gone = self.until(&what, GONE, async || {
-                let found = self.api(resource).get_opt(name).await?;
-                if found.is_none() { Ok(()) } else { Err(Seen::NotYet("it is still there".to_owned())) }
-            });
-            if let Err(trouble) = gone.await {
+        let waited = [LoadBalancer::kind(&()), Harbor::kind(&())];
+        for (resource, name) in made.iter().filter(|(resource, _)| waited.contains(&resource.kind.as_str().into())) {
+            if let Err(trouble) = self.delete(resource, name).await {
+                left.push(trouble.to_string());
+            }
+        }
+        for (_, name) in made.iter().filter(|(resource, _)| resource.kind == Harbor::kind(&())) {
+            if let Err(trouble) = self.take_away_what_was_kept(name).await {
                 left.push(trouble.to_string());
             }
         }
@@ -202,5 +239,5 @@ impl Testbed {
 }
 
 fn namespaced(resource: &ApiResource) -> bool {
-    resource.kind != LoadBalancerClass::kind(&())
+    ![LoadBalancerClass::kind(&()), HarborClass::kind(&())].contains(&resource.kind.as_str().into())
 }

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{Request, header};
+use http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::{
@@ -39,18 +39,42 @@ pub(super) async fn ask(address: SocketAddr) -> Result<String, String> {
     converse(&asker(false), address, false).await
 }
 
+/// What is answered to a request.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+/// Asks `host` for a page over a connection of its own, whatever the status of the answer; or why there is none.
+pub(super) async fn get(address: SocketAddr, host: &str, path: &str) -> Result<Answer, String> {
+    request(&asker(false), address, &[(header::HOST, host), (header::CONNECTION, "close")], path).await
+}
+
 async fn converse(asker: &Asker, address: SocketAddr, keeps: bool) -> Result<String, String> {
-    let mut request = Request::get(format!("http://{address}/"));
-    if !keeps {
-        request = request.header(header::CONNECTION, "close");
+    let headers: &[(HeaderName, &str)] = if keeps { &[] } else { &[(header::CONNECTION, "close")] };
+    let Answer { status, text, .. } = request(asker, address, headers, "/").await?;
+    if status.is_success() { Ok(text) } else { Err(format!("the answer is {status}")) }
+}
+
+async fn request(
+    asker: &Asker,
+    address: SocketAddr,
+    headers: &[(HeaderName, &str)],
+    path: &str,
+) -> Result<Answer, String> {
+    let mut request = Request::get(format!("http://{address}{path}"));
+    for (name, value) in headers {
+        request = request.header(name, *value);
     }
     let request = request.body(Empty::new()).map_err(|error| error.to_string())?;
     let answer = async {
         let response = asker.request(request).await.map_err(|error| chain(&error))?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| format!("the answer broke off: {error}"))?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| format!("the answer broke off: {error}"))?;
         let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-        if status.is_success() { Ok(text) } else { Err(format!("the answer is {status}")) }
+        Ok(Answer { status: head.status, headers: head.headers, text })
     };
     timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
 }

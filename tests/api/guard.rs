@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairway::api::{LoadBalancer, LoadBalancerClass};
+use fairway::api::{Harbor, HarborClass, LoadBalancer, LoadBalancerClass};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, CustomResourceExt, ResourceExt,
@@ -44,7 +44,8 @@ async fn a_definition_is_deleted_only_when_it_is_said_twice() {
         let annotations = json!({ "metadata": { "annotations": { "fairway.dev/allow-deletion": value } } });
         definitions.patch(name, &PatchParams::default(), &Patch::Merge(&annotations)).await.unwrap();
     };
-    for (kind, definition) in [("LoadBalancer", LoadBalancer::crd()), ("LoadBalancerClass", LoadBalancerClass::crd())] {
+    for definition in [LoadBalancer::crd(), LoadBalancerClass::crd(), Harbor::crd(), HarborClass::crd()] {
+        let kind = definition.spec.names.kind.clone();
         let name = definition.name_any();
         let refuses = |told: &Result<(), String>| {
             told.as_ref().is_err_and(|message| {

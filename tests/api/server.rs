@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use fairway::api::{LoadBalancer, LoadBalancerClass};
+use fairway::api::{Harbor, HarborClass, HarborProject, HarborRobot, LoadBalancer, LoadBalancerClass};
 use k8s_openapi::{
     api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -72,7 +72,14 @@ async fn start() -> Server {
     let client = Client::try_from(config(&server.kubeconfig).await).unwrap();
     install_roles(&client).await;
     let definitions: Api<CustomResourceDefinition> = Api::all(client);
-    for definition in [LoadBalancer::crd(), LoadBalancerClass::crd()] {
+    for definition in [
+        LoadBalancer::crd(),
+        LoadBalancerClass::crd(),
+        Harbor::crd(),
+        HarborClass::crd(),
+        HarborProject::crd(),
+        HarborRobot::crd(),
+    ] {
         let name = definition.metadata.name.clone().unwrap();
         definitions.create(&PostParams::default(), &definition).await.unwrap();
         let established = await_condition(definitions.clone(), &name, conditions::is_crd_established());

@@ -1,6 +1,6 @@
 //! What users read of the resources themselves: a sentence on every field, and columns.
 
-use fairway::api::{LoadBalancer, LoadBalancerClass};
+use fairway::api::{Harbor, HarborClass, HarborProject, HarborRobot, LoadBalancer, LoadBalancerClass};
 use kube::CustomResourceExt;
 use serde_json::Value;
 
@@ -19,7 +19,14 @@ fn properties<'a>(path: &str, schema: &'a Value, found: &mut Vec<(String, &'a Va
 
 #[test]
 fn every_field_has_its_sentence_and_its_default() {
-    for definition in [LoadBalancer::crd(), LoadBalancerClass::crd()] {
+    for definition in [
+        LoadBalancer::crd(),
+        LoadBalancerClass::crd(),
+        Harbor::crd(),
+        HarborClass::crd(),
+        HarborProject::crd(),
+        HarborRobot::crd(),
+    ] {
         let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
         let schema = &schema["openAPIV3Schema"]["properties"];
         let mut found = vec![];

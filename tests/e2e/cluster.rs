@@ -49,6 +49,11 @@ impl Cluster {
         env::var("CLUSTER").is_ok_and(|cluster| cluster == "existing")
     }
 
+    /// Where pods find the images of public registries, by their whole names: where they were pushed to.
+    pub(crate) fn registry() -> String {
+        env::var("IMAGE_REGISTRY").unwrap_or_else(|_| "10.200.0.1:5000".to_owned())
+    }
+
     /// Finds the cluster.
     pub(crate) async fn find() -> Self {
         // Two TLS providers in one process would leave rustls to choose.
@@ -127,9 +132,12 @@ impl Cluster {
         }
         if !Self::existing() {
             for node in self.nodes().await {
+                let name = node.metadata.name.clone().unwrap_or_default();
                 if !node_ready(&node) {
-                    let name = node.metadata.name.unwrap_or_default();
                     cluster(&["node", "start", &name]).await.unwrap();
+                }
+                if node.spec.and_then(|spec| spec.unschedulable) == Some(true) {
+                    self.kubectl(&["uncordon", &name], "").await.unwrap();
                 }
             }
         }

@@ -22,6 +22,7 @@ mod absence;
 mod changes;
 mod crashes;
 mod drift;
+mod harbor;
 mod host_network;
 mod identity;
 mod install;

@@ -14,7 +14,7 @@ use crate::{
     balancer::{Balancer, listener, service_pool, small},
     certificates::{self, Authority},
     sandbox,
-    traffic::{Connections, Speech, Traffic, sample},
+    traffic::{Connections, Speech, Traffic, reachable, sample},
     wait::{LIVE, POD},
 };
 
@@ -95,6 +95,10 @@ fn a_service_and_a_class_that_are_missing_are_told_of_and_what_served_serves_on(
         let neighbour = Balancer::named(sandbox, "neighbour");
         neighbour.write(&good).await;
         neighbour.pool("app", 2, 2, POD).await;
+        for target in neighbour.targets(80, &Speech::Http).await {
+            // Kubernetes brings its Service to the nodes in its own time.
+            reachable(&target).await;
+        }
         let before = balancer.identities().await;
         let service = balancer.service(80, Speech::Http).await;
         let traffic = Traffic::start([("HTTP", service, Connections::Closed)]).await;

@@ -7,15 +7,15 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
-use serde_json::json;
+use kube::{Api, ResourceExt, api::ListParams};
+use serde_json::{Value, json};
 
 use crate::{
     application::{Application, address},
     balancer::{Balancer, listener, service_pool, small},
-    cluster::{Cluster, cluster, tell},
+    cluster::{Cluster, OPERATOR_LABELS, SYSTEM, cluster, tell},
     sandbox,
-    traffic::{Connections, Speech, Target, Traffic},
+    traffic::{Connections, Speech, Target, Traffic, reachable},
     wait::{self, LIVE, POD, seen},
 };
 
@@ -28,6 +28,14 @@ fn node(pod: &Pod) -> String {
     pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default()
 }
 
+fn spec(ports: &[u16]) -> Value {
+    let mut pool = service_pool("app", "app");
+    pool["timeouts"] = json!({ "connectSeconds": 1 });
+    let listeners: Vec<Value> =
+        ports.iter().map(|port| listener(&format!("web-{port}"), "HTTP", *port, "app")).collect();
+    json!({ "resources": small(), "listeners": listeners, "pools": [pool] })
+}
+
 #[test]
 fn a_lost_node_heals() {
     sandbox::destructive("node-lost", async |sandbox| {
@@ -36,15 +44,16 @@ fn a_lost_node_heals() {
         // The machine's way to Services leads through the first.
         let lost = nodes.iter().map(ResourceExt::name_any).max().unwrap();
         Application::start(sandbox, "app", 4).await;
-        let mut pool = service_pool("app", "app");
-        pool["timeouts"] = json!({ "connectSeconds": 1 });
-        let spec = json!({ "resources": small(), "listeners": [listener("web", "HTTP", 80, "app")], "pools": [pool] });
-        let balancer = Balancer::start(sandbox, "web", &spec).await;
+        let balancer = Balancer::start(sandbox, "web", &spec(&[80])).await;
         balancer.pool("app", 4, 4, LIVE).await;
         let pods = balancer.pods().await;
         let survivor = pods.iter().find(|pod| node(pod) != lost).expect("a replica on another node");
         let target = Target { address: (address(survivor).unwrap(), 80).into(), speech: Speech::Http };
         let service = balancer.service(80, Speech::Http).await;
+
+        let operators = Api::<Pod>::namespaced(sandbox.cluster.client.clone(), SYSTEM);
+        let operators = operators.list(&ListParams::default().labels(OPERATOR_LABELS)).await.unwrap();
+        let operator_nodes: Vec<String> = operators.iter().map(node).collect();
 
         Cluster::disturb();
         let direct = Traffic::start([
@@ -55,6 +64,15 @@ fn a_lost_node_heals() {
         let through = Traffic::start([("the Service", service.clone(), Connections::Closed)]).await;
         let begun = Instant::now();
         cluster(&["node", "stop", &lost]).await.unwrap();
+        if !operator_nodes.contains(&lost) {
+            // The first has to be told to the replica that is lost as well, and must not hold up the second.
+            for ports in [vec![80, 81], vec![80, 81, 82]] {
+                balancer.write(&spec(&ports)).await;
+                let port = *ports.last().unwrap();
+                reachable(&Target { address: (address(survivor).unwrap(), port).into(), speech: Speech::Http }).await;
+            }
+            tell(&format!("the other replica took two changes {:.1} s after the loss", begun.elapsed().as_secs_f64()));
+        }
         sandbox.cluster.node_becomes(&lost, false, Duration::from_mins(1)).await;
         tell(&format!("{lost} counts as lost after {:.0} s", begun.elapsed().as_secs_f64()));
         // The operator may have been on that node: another one has to lead first.

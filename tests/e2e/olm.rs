@@ -15,9 +15,7 @@ use crate::cluster::{root, tell};
 async fn explained(operator: &Operator<'_>, kind: &str, name: &str, expected: &str) {
     let page = std::fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
     assert!(page.contains(expected), "the page does not explain: {expected}");
-    let path = match kind {
-        "subscription" => "{.status.conditions[*].message}",
-        _ => "{.status.message}",
-    };
+    // A version that has failed is tried anew at once: what it said stays in its conditions.
+    let path = "{.status.message} {.status.conditions[*].message}";
     tell(&operator.tells(kind, name, path, expected).await);
 }

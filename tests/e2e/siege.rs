@@ -177,7 +177,7 @@ fn the_control_plane_is_away_for_a_minute() {
             let tally = sample(&target, 100).await;
             assert!(tally.failures.is_empty() && tally.members.len() == 3, "{}: {tally}", target.address);
         }
-        // Nodes follow Services again when kube-proxy has tried again, which it does later and later.
+        // Nodes follow Services again: what is tested next stands on that.
         let mut more = spec(&members);
         more["listeners"] = json!([listener("web", "HTTP", 80, "app"), listener("more", "HTTP", 81, "app")]);
         balancer.change("a listener added", &more).await;

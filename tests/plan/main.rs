@@ -6,6 +6,8 @@ mod configuration;
 mod documentation;
 mod effects;
 mod fixtures;
+mod harbor;
+mod harbor_resources;
 mod health;
 mod hostile;
 mod judge;

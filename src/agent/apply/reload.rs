@@ -45,25 +45,31 @@ impl Applier {
         switched
     }
 
-    /// Sends `reload`, which the master takes only when it is done with the one before.
+    /// Sends `reload`, once the master is done with the one before.
     pub(super) async fn reload(&mut self, wanted: &Proven) -> Result<ReloadAnswer, Setback> {
         self.carry_health_over(wanted).await?;
         let deadline = Instant::now() + MASTER_PATIENCE;
         loop {
-            let answer = match self.reloader.reload().await {
+            // One that is still at the reload before drops connections without a word, which is also how 2.6 answers a
+            // reload: it has to answer something else first.
+            let answer = match self.master.processes().await {
+                Ok(_) => Some(self.reloader.reload().await),
+                Err(_) => None,
+            };
+            let answer = match answer {
                 // Since 2.7 the answer comes after the load, which may take longer: the proof will tell.
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(ReloadAnswer::Silent),
-                answer => answer,
+                Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Some(ReloadAnswer::Silent),
+                answer => answer.and_then(Result::ok),
             };
             match answer {
-                Ok(answer) => {
+                Some(answer) => {
                     self.reloads += 1;
                     self.reload_times.push(Instant::now());
                     self.reload_times.retain(|time| time.elapsed() < OLD_WORKER_GRACE);
                     return Ok(answer);
                 }
-                Err(_) if Instant::now() > deadline => return Err(Setback::Gone),
-                Err(_) => sleep(SHORTEST_LOOK).await,
+                None if Instant::now() > deadline => return Err(Setback::Gone),
+                None => sleep(SHORTEST_LOOK).await,
             }
         }
     }

@@ -46,8 +46,8 @@ fn signers(#[case] terms: &[Term], #[case] now: i64, #[case] expected: Option<us
 
 #[test]
 fn a_leaf_never_outlives_its_authority() {
-    assert_eq!(leaf_expiry(&first(), at(0)), at(30 * DAY));
-    assert_eq!(leaf_expiry(&first(), at(729 * DAY)), at(730 * DAY));
+    assert_eq!(leaf_expiry(&first(), LEAF_LIFE, at(0)), at(30 * DAY));
+    assert_eq!(leaf_expiry(&first(), LEAF_LIFE, at(729 * DAY)), at(730 * DAY));
 }
 
 /// One leaf in somebody's hands.
@@ -63,7 +63,7 @@ impl Leaf {
     }
 
     fn expires(&self) -> Timestamp {
-        leaf_expiry(&self.authority, self.made)
+        leaf_expiry(&self.authority, LEAF_LIFE, self.made)
     }
 
     fn renewed(self, terms: &[Term], now: Timestamp) -> Self {

@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Client, runtime::watcher};
 
 use super::{
-    contents::Contents,
     convert::{self, KnownPod, KnownSlice},
     reports::{Handle, Reports},
     selections::Selections,
@@ -20,7 +19,7 @@ use crate::{
         names::LOAD_BALANCER_LABEL,
         world::{CertificateSecret, Installation, Replica, ServicePortWorld, ServiceWorld},
     },
-    reconcile::{Cache, Changed, Key, Scope, Trigger, cache},
+    reconcile::{Cache, Changed, Contents, Key, Scope, Trigger, cache},
     telemetry::Metrics,
 };
 
@@ -62,11 +61,11 @@ impl Observer {
         let mut triggers: Triggers = vec![feed.triggers(class)];
 
         let of_tls = watcher::Config::default().fields("type=kubernetes.io/tls");
-        let interest = (&interests, Interest::Secret as fn(Key) -> Interest);
-        let (certificates, trigger) = Contents::new(client, scope, &of_tls, metrics, interest, convert::certificate);
+        let affected = interests.affected(Interest::Secret);
+        let (certificates, trigger) = Contents::new(client, scope, &of_tls, metrics, affected, convert::certificate);
         triggers.push(trigger);
-        let interest = (&interests, Interest::ConfigMap as fn(Key) -> Interest);
-        let (authorities, trigger) = Contents::new(client, scope, &everything, metrics, interest, convert::authorities);
+        let affected = interests.affected(Interest::ConfigMap);
+        let (authorities, trigger) = Contents::new(client, scope, &everything, metrics, affected, convert::authorities);
         triggers.push(trigger);
 
         let (services, feed) = cache::namespaced(client, scope, &everything, metrics, convert::service_ports);

@@ -15,7 +15,8 @@ use super::{
     examples::{self, read},
 };
 use crate::{
-    api::{LoadBalancer, LoadBalancerClass},
+    api::{Harbor, HarborClass, HarborProject, HarborRobot, LoadBalancer, LoadBalancerClass},
+    harbor::{Harbors, robot::HarborRobots},
     loadbalancer::LoadBalancers,
     package::{
         GenerateError, definition, rbac,
@@ -67,10 +68,7 @@ pub(super) fn csv(
             "permissions": [{ "serviceAccountName": rbac::ACCOUNT, "rules": rbac::namespace_rules() }],
             "clusterPermissions": [{ "serviceAccountName": rbac::ACCOUNT, "rules": rbac::cluster_rules() }],
         } },
-        "relatedImages": [
-            { "name": "fairway", "image": images.fairway },
-            { "name": "haproxy", "image": images.haproxy },
-        ],
+        "relatedImages": related(images),
         "customresourcedefinitions": { "owned": owned(definitions) },
     });
     if let Some(before) = releases.before(version) {
@@ -89,6 +87,11 @@ pub(super) fn csv(
         },
         "spec": spec,
     }))
+}
+
+/// Every image that the operator may run, so that they can be mirrored.
+fn related(images: &Images) -> Vec<Value> {
+    images.named().into_iter().map(|(name, _, image)| json!({ "name": name, "image": image })).collect()
 }
 
 fn annotations(version: &str, releases: &Releases, images: &Images) -> Result<Value, GenerateError> {
@@ -134,18 +137,14 @@ fn deployment(images: &Images) -> Result<Value, GenerateError> {
     let mut deployment = read("config/manager/deployment.yaml", DEPLOYMENT)?;
     let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
     container["image"] = json!(images.fairway);
-    for variable in container["env"].as_array_mut().into_iter().flatten() {
-        let name = variable["name"].as_str().unwrap_or_default();
-        *variable = match name {
-            "WATCH_NAMESPACE" => {
-                let field = "metadata.annotations['olm.targetNamespaces']";
-                json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": field } } })
-            }
-            "RELATED_IMAGE_FAIRWAY" => json!({ "name": name, "value": images.fairway }),
-            "RELATED_IMAGE_HAPROXY" => json!({ "name": name, "value": images.haproxy }),
-            _ => continue,
-        };
+    let mut environment = container["env"].as_array().cloned().unwrap_or_default();
+    environment.retain(|variable| !variable["name"].as_str().is_some_and(|name| name.starts_with("RELATED_IMAGE_")));
+    for variable in environment.iter_mut().filter(|variable| variable["name"] == "WATCH_NAMESPACE") {
+        let field = "metadata.annotations['olm.targetNamespaces']";
+        *variable = json!({ "name": variable["name"], "valueFrom": { "fieldRef": { "fieldPath": field } } });
     }
+    environment.extend(images.named().into_iter().map(|(_, name, value)| json!({ "name": name, "value": value })));
+    container["env"] = json!(environment);
     let metadata = &deployment["metadata"];
     Ok(json!({ "name": metadata["name"], "label": metadata["labels"], "spec": deployment["spec"] }))
 }
@@ -178,11 +177,20 @@ fn owned_definition(crd: &CustomResourceDefinition) -> Value {
 }
 
 /// The objects that are made for a custom resource, and those that it follows. A class has none of its own, but the
-/// load balancers that use it.
+/// load balancers or registries that use it.
 fn resources(kind: &str) -> Vec<Value> {
-    let load_balancer = LoadBalancer::api_resource();
+    let (load_balancer, harbor) = (LoadBalancer::api_resource(), Harbor::api_resource());
     let mut kinds = if kind == LoadBalancerClass::api_resource().kind {
         vec![load_balancer]
+    } else if kind == HarborClass::api_resource().kind {
+        vec![harbor]
+    } else if kind == HarborProject::api_resource().kind {
+        // It is in Harbor alone.
+        vec![harbor, resource::<Event>()]
+    } else if kind == HarborRobot::api_resource().kind {
+        [HarborRobots::owns(), vec![harbor, resource::<Event>()]].concat()
+    } else if kind == harbor.kind {
+        [Harbors::owns(), vec![resource::<Pod>(), resource::<Event>()]].concat()
     } else {
         [LoadBalancers::owns(), vec![resource::<Pod>(), resource::<Event>(), resource::<EndpointSlice>()]].concat()
     };

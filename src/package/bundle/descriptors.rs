@@ -46,18 +46,23 @@ fn widgets(key: &str, schema: &Value) -> Vec<String> {
     }
 }
 
-/// `className` as `Class name`.
+/// `className` as `Class name`, and `externalURL` as `External URL`.
 pub(super) fn display_name(key: &str) -> String {
     let mut words = String::new();
-    for character in key.chars() {
+    let mut characters = key.chars().peekable();
+    let mut before = None;
+    while let Some(character) = characters.next() {
+        let upper = |other: Option<&char>| other.is_some_and(char::is_ascii_uppercase);
+        let begins = character.is_ascii_uppercase() && before.is_some() && !upper(before.as_ref());
+        // Capitals in a row are one word.
+        let abbreviated = upper(before.as_ref()) || upper(characters.peek());
         match character {
-            first if words.is_empty() => words.push(first.to_ascii_uppercase()),
-            upper if upper.is_ascii_uppercase() => {
-                words.push(' ');
-                words.push(upper.to_ascii_lowercase());
-            }
+            first if before.is_none() => words.push(first.to_ascii_uppercase()),
+            upper if begins && abbreviated => words.extend([' ', upper]),
+            upper if begins => words.extend([' ', upper.to_ascii_lowercase()]),
             other => words.push(other),
         }
+        before = Some(character);
     }
     words
 }
@@ -66,7 +71,13 @@ pub(super) fn display_name(key: &str) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::descriptors;
+    use super::{descriptors, display_name};
+
+    #[test]
+    fn abbreviations_stay_whole() {
+        let names = ["className", "externalURL", "internalTLS", "LoadBalancer", "url", "autoSBOM"].map(display_name);
+        assert_eq!(names, ["Class name", "External URL", "Internal TLS", "Load balancer", "Url", "Auto SBOM"]);
+    }
 
     #[test]
     fn a_field_is_shown_by_what_it_means_else_by_its_type() {

@@ -6,7 +6,10 @@ use k8s_openapi::api::apps::v1::DeploymentSpec;
 use serde_json::{Value, json};
 
 use super::{Images, files};
-use crate::package::{Releases, definitions};
+use crate::{
+    harbor::images,
+    package::{Releases, definitions},
+};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const RELEASES: &str = include_str!("../../../catalog/releases.yaml");
@@ -24,7 +27,8 @@ fn csv(images: &Images) -> Value {
 
 fn pinned() -> Images {
     let image = |name: &str, digit: &str| format!("registry.example/{name}@sha256:{}", digit.repeat(64));
-    Images { fairway: image("fairway", "a"), haproxy: image("haproxy", "b") }
+    let related = images::all().map(|known| (known.clone(), image(&images::entry(&known), "c"))).collect();
+    Images { fairway: image("fairway", "a"), haproxy: image("haproxy", "b"), related }
 }
 
 fn keys(value: &Value) -> BTreeSet<&str> {
@@ -63,22 +67,42 @@ fn every_image_is_the_one_that_was_asked_for() {
     assert_eq!(related[0], json!({ "name": "fairway", "image": images.fairway }));
     assert_eq!(related[1], json!({ "name": "haproxy", "image": images.haproxy }));
     let text = text(&images, "manifests/fairway.clusterserviceversion.yaml");
-    assert!(!text.contains("quay.io"), "an image is named otherwise: {text}");
+    for public in ["quay.io", "docker.io/goharbor/", "docker.io/library/"] {
+        assert!(!text.contains(public), "an image of {public} is named otherwise: {text}");
+    }
+    let related: BTreeSet<&str> =
+        related.as_array().expect("a list").iter().filter_map(|one| one["image"].as_str()).collect();
+    assert_eq!(related.len(), 2 + images::all().count());
+    let mut told = BTreeSet::new();
     let container = &csv["spec"]["install"]["spec"]["deployments"][0]["spec"]["template"]["spec"]["containers"][0];
     for variable in container["env"].as_array().expect("env") {
-        match variable["name"].as_str().unwrap_or_default() {
+        let name = variable["name"].as_str().unwrap_or_default();
+        if name.starts_with("RELATED_IMAGE_") {
+            told.insert(variable["value"].as_str().expect("an image"));
+        }
+        match name {
             "RELATED_IMAGE_FAIRWAY" => assert_eq!(variable["value"], images.fairway),
             "RELATED_IMAGE_HAPROXY" => assert_eq!(variable["value"], images.haproxy),
             "GLIBC_TUNABLES" => assert_eq!(variable["value"], "glibc.malloc.arena_max=1"),
-            name => assert!(!name.starts_with("RELATED_IMAGE") && variable["valueFrom"].is_object(), "{variable}"),
+            _ => assert!(name.starts_with("RELATED_IMAGE_") || variable["valueFrom"].is_object(), "{variable}"),
         }
+    }
+    assert_eq!(told, related, "the operator is told of all, and of no other");
+    // Which is what it makes of them.
+    let variable = |name: &str| {
+        let all = container["env"].as_array().into_iter().flatten();
+        all.filter(|one| one["name"] == name).find_map(|one| Some(one["value"].as_str()?.to_owned()))
+    };
+    let read = images::Images::read(variable);
+    for (image, other) in &images.related {
+        assert_eq!(read.get(image), *other);
     }
 }
 
 #[test]
 fn without_olm_the_same_images_are_installed() {
     let deployment = include_str!("../../../config/manager/deployment.yaml");
-    let Images { fairway, haproxy } = Images::tagged(VERSION);
+    let Images { fairway, haproxy, .. } = Images::tagged(VERSION);
     assert_eq!(deployment.matches(&fairway).count(), 2, "{fairway}");
     assert_eq!(deployment.matches(&haproxy).count(), 1, "{haproxy}");
 }
@@ -111,7 +135,7 @@ fn rights_outside_the_namespaces_are_for_what_is_in_none() {
     let install = &csv["spec"]["install"]["spec"];
     let rules = install["clusterPermissions"][0]["rules"].as_array().expect("rules");
     assert_eq!(rules.len(), 1, "{rules:?}");
-    assert_eq!(rules[0]["resources"], json!(["loadbalancerclasses"]));
+    assert_eq!(rules[0]["resources"], json!(["harborclasses", "loadbalancerclasses"]));
     assert_eq!(rules[0]["verbs"], json!(["get", "list", "watch"]));
     let rules = install["permissions"][0]["rules"].as_array().expect("rules");
     for rule in rules {

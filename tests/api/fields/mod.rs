@@ -21,7 +21,11 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};
 
-use self::{case::Case, schema::Field, surroundings::Surroundings};
+use self::{
+    case::Case,
+    schema::{BALANCERS, Field},
+    surroundings::Surroundings,
+};
 use crate::{
     operator::Operator,
     server::{client, namespace},
@@ -39,7 +43,7 @@ fn cases() -> Vec<Case> {
 
 #[tokio::test]
 async fn no_field_is_without_a_case() {
-    let fields = schema::fields(&client().await).await;
+    let fields = schema::fields(&client().await, &BALANCERS).await;
     // Those of the status are looked at by themselves.
     let in_spec = fields.iter().filter(|field| field.path.contains(".spec."));
     let there: BTreeSet<&str> = in_spec.map(|field| field.path.as_str()).collect();
@@ -55,7 +59,7 @@ async fn no_field_is_without_a_case() {
 async fn every_field_takes_effect_there_and_back_and_through_an_error() {
     let (client, namespace) = namespace().await;
     let operator = Operator::start(&namespace).await;
-    let fields: Vec<Field> = schema::fields(&client).await;
+    let fields: Vec<Field> = schema::fields(&client, &BALANCERS).await;
     let surroundings = Surroundings::make(client, namespace).await;
     let cases = cases();
     let all = cases.len();

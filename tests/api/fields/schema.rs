@@ -12,12 +12,17 @@ pub(crate) struct Field {
     pub(crate) holds_fields: bool,
 }
 
-/// All fields of spec and status.
-pub(crate) async fn fields(client: &Client) -> Vec<Field> {
+/// Load balancers and their classes.
+pub(crate) const BALANCERS: [&str; 2] = ["loadbalancers", "loadbalancerclasses"];
+/// Registries and their classes.
+pub(crate) const REGISTRIES: [&str; 2] = ["harbors", "harborclasses"];
+
+/// All fields of spec and status of these resources.
+pub(crate) async fn fields(client: &Client, resources: &[&str]) -> Vec<Field> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let mut fields = vec![];
-    for name in ["loadbalancers.fairway.dev", "loadbalancerclasses.fairway.dev"] {
-        let definition = definitions.get(name).await.unwrap();
+    for name in resources {
+        let definition = definitions.get(&format!("{name}.fairway.dev")).await.unwrap();
         let kind = &definition.spec.names.kind;
         let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
         let schema = &schema["openAPIV3Schema"]["properties"];

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     case::{listening, with},
-    schema::{fields, values},
+    schema::{BALANCERS, fields, values},
     surroundings::Surroundings,
 };
 use crate::{
@@ -51,7 +51,7 @@ async fn every_field_of_the_status_tells_something() {
     pods.start("shop-lb-a", labels.clone(), &agent.address.to_string(), &[]).await;
     pods.start("shop-lb-b", labels, &loopback().to_string(), &[]).await;
 
-    let mut missing: BTreeSet<String> = fields(&client)
+    let mut missing: BTreeSet<String> = fields(&client, &BALANCERS)
         .await
         .into_iter()
         .filter_map(|field| field.path.strip_prefix("LoadBalancer.").map(str::to_owned))

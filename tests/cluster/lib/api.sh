@@ -47,12 +47,46 @@ api_start() {
     done
 }
 
+# api_simulate FOLDER: beside an API server of the folder, what makes pods of Deployments and Jobs, and kwok, which says of
+# each that it runs, though nothing does, on nodes that are as imaginary. Of the controllers only those that pods need.
+api_simulate() {
+    [[ -e $1/.fairway-api ]] || die "$1 holds no API server of ours"
+    local folder programs kubeconfig
+    folder=$(cd "$1" && pwd)
+    kubeconfig=$folder/kubeconfig
+    api_records "$folder"
+    binaries_build kubernetes kwok
+    programs=$(binaries_folder kubernetes)
+    # No limits of their own: a fleet is made at once.
+    process_ensure kube-controller-manager "$programs/kube-controller-manager" --kubeconfig="$kubeconfig" \
+        --controllers=deployment-controller,replicaset-controller,statefulset-controller,job-controller \
+        --concurrent-deployment-syncs=20 --concurrent-replicaset-syncs=20 --concurrent-job-syncs=20 \
+        --kube-api-qps=5000 --kube-api-burst=5000 --secure-port=0 --leader-elect=false --profiling=false
+    process_ensure kube-scheduler "$programs/kube-scheduler" --kubeconfig="$kubeconfig" \
+        --kube-api-qps=5000 --kube-api-burst=5000 --secure-port=0 --leader-elect=false --profiling=false
+    process_ensure kwok "$(binaries_folder kwok)/kwok" --kubeconfig="$kubeconfig" --manage-all-nodes=true \
+        --node-lease-duration-seconds=0 --node-ip=127.0.0.1 --cidr=10.0.0.0/9
+    api_nodes 10 | "$programs/kubectl" --kubeconfig "$kubeconfig" apply --server-side -f - >&2
+    # New nodes have one that a controller takes away, which is not there.
+    "$programs/kubectl" --kubeconfig "$kubeconfig" taint nodes --all node.kubernetes.io/not-ready- >&2
+    say "controllers, scheduler and kwok run"
+}
+
+api_nodes() {
+    local number
+    for ((number = 0; number < $1; number++)); do
+        printf '%s\n' --- 'apiVersion: v1' 'kind: Node' "metadata: {name: simulated-$number}"
+    done
+}
+
 api_down() {
     [[ -e $1/.fairway-api ]] || die "$1 holds no API server of ours; nothing was touched"
     local folder
     folder=$(cd "$1" && pwd)
     api_records "$folder"
     # Nothing of it is to be kept: no need to wait for an orderly end.
+    local name
+    for name in kwok kube-scheduler kube-controller-manager; do process_stop "$name" KILL; done
     process_stop kube-apiserver KILL
     process_stop etcd KILL
     rm -rf --one-file-system "$folder"

@@ -18,7 +18,7 @@ binaries_tags() { [[ $1 != olm ]] || echo containers_image_openpgp,exclude_graph
 
 binaries_folder() {
     local key
-    key=$({ cat "$TOOLS/$1/go.mod" "$TOOLS/$1/go.sum" && binaries_flags "$1" && binaries_tags "$1"; } | sha256sum | cut -c1-12)
+    key=$({ cat "$TOOLS/$1/go.mod" "$TOOLS/$1/go.sum" && find "$TOOLS/$1" -name '*.go' -print0 | sort -z | xargs -0r cat && binaries_flags "$1" && binaries_tags "$1"; } | sha256sum | cut -c1-12)
     echo "$FAIRWAY_CACHE/bin/$1-$key"
 }
 

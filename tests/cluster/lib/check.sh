@@ -43,6 +43,16 @@ check_cluster() {
     check "the root is read-only" check_exec "$pod" "! touch /x"
     check "logs are read" grep -q hostname <(check_kubectl logs -l app=web --tail=-1)
     check "a ServiceAccount gets a token" check_kubectl create token default
+    check_volume
+}
+
+# A file on a volume outlives its pod. Only fsGroup lets the pod write there.
+check_volume() {
+    check_kubectl rollout status statefulset/keeper --timeout=60s >/dev/null || die "a pod with a volume does not start"
+    check "a pod writes to its volume" check_exec keeper-0 "echo kept >/volume/file"
+    check_kubectl delete pod keeper-0 >/dev/null
+    check_kubectl rollout status statefulset/keeper --timeout=60s >/dev/null || die "a pod with a volume does not start again"
+    check "the next pod reads it" check_exec keeper-0 "grep -qx kept /volume/file"
 }
 
 check_get() { grep -q "$2" < <(curl -fs --noproxy '*' -m 2 "http://$1"); }
@@ -62,7 +72,11 @@ check_lost_node() {
     say "ok: its pods run elsewhere"
     check "the Service answers without $name" check_get "$service/hostname" "^web-"
     "$here/cluster" node start "$name"
+    wait_until 90 "the pod with the volume does not come back with $name" check_quiet check_kept
+    say "ok: a volume is there again when its lost node is"
 }
+
+check_kept() { check_exec keeper-0 "grep -qx kept /volume/file"; }
 
 check_not_ready() { [[ $(kubectl get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}') != True ]]; }
 

@@ -8,6 +8,8 @@ readonly PAUSE_IMAGE=registry.k8s.io/pause:3.10.1
 readonly AGNHOST_IMAGE=registry.k8s.io/e2e-test-images/agnhost:2.59
 COREDNS_IMAGE=registry.k8s.io/coredns/coredns:$(module_version coredns github.com/coredns/coredns)
 readonly COREDNS_IMAGE
+LOCAL_PATH_IMAGE=docker.io/rancher/local-path-provisioner:$(module_version storage github.com/rancher/local-path-provisioner)
+readonly LOCAL_PATH_IMAGE
 readonly HAPROXY_VERSION=2.6.12
 readonly STAMPS=$FAIRWAY_CACHE/images
 readonly BUILDAH_RUN=/run/fairway-buildah
@@ -27,13 +29,15 @@ images_down() {
 
 # The images that the cluster itself and its tests need.
 images_build_cluster() {
-    local kubernetes coredns
-    kubernetes=$(binaries_folder kubernetes) coredns=$(binaries_folder coredns)
+    local kubernetes coredns storage
+    kubernetes=$(binaries_folder kubernetes) coredns=$(binaries_folder coredns) storage=$(binaries_folder storage)
     image_ensure "$BASE_IMAGE" "bookworm $(cat "$here"/images/debian/*)" image_context_base
     image_ensure "$PAUSE_IMAGE" "$kubernetes $(cat "$here"/images/pause/*)" image_context_pause
     image_ensure "$COREDNS_IMAGE" "$coredns $(cat "$here"/images/coredns/*)" image_context_program coredns "$coredns/coredns"
     image_ensure "$AGNHOST_IMAGE" "$kubernetes $(cat "$here"/images/agnhost/*)" \
         image_context_program agnhost "$kubernetes/agnhost"
+    image_ensure "$LOCAL_PATH_IMAGE" "$storage $(cat "$here"/images/local-path-provisioner/*)" \
+        image_context_program local-path-provisioner "$storage/local-path-provisioner"
 }
 
 # Prints where the static program is.
@@ -86,7 +90,8 @@ image_build() {
     images_buildah build --pull-never --network host --layers --quiet "$@" --tag "$reference" "$context" \
         >"$stamp.log" 2>&1 || { tail -n 20 "$stamp.log" >&2 && rm -rf "$context" && die "building $reference failed; see $stamp.log"; }
     rm -rf "$context" "$stamp.digest"
-    [[ -z $old ]] || images_buildah rmi "$old" &>/dev/null || true
+    # Other inputs may lead to the same image.
+    [[ -z $old || $old == "$(images_buildah images --quiet "$reference")" ]] || images_buildah rmi "$old" &>/dev/null || true
     echo "$key" >"$stamp.inputs"
 }
 

@@ -4,7 +4,7 @@
 # with its mounts and its network: losing a node needs no list of what ran there, and leaves nothing behind.
 
 # Folders of the machine that nodes mount their own over; those made here go again with the cluster.
-readonly NODE_FOLDERS=(/var/lib/kubelet /var/lib/containerd /var/lib/cni /var/log/pods /var/log/containers)
+readonly NODE_FOLDERS=(/var/lib/kubelet /var/lib/containerd /var/lib/cni /var/lib/local-path /var/log/pods /var/log/containers)
 
 nodes_list() { [[ ! -d $CLUSTER_STATE/nodes ]] || find "$CLUSTER_STATE/nodes" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort; }
 
@@ -123,6 +123,16 @@ node_renewed() {
     local renewed
     renewed=$(kubectl get lease -n kube-node-lease "$1" -o 'jsonpath={.spec.renewTime}' 2>/dev/null) || return 1
     [[ $renewed > $2 ]]
+}
+
+# kube-proxy asks an API server that was away later and later; one that is started anew asks at once.
+nodes_proxies_anew() {
+    local name
+    for name in $(nodes_list); do
+        process_id "$name" >/dev/null || continue
+        # shellcheck disable=SC2016 # expanded on the node
+        (node_exec "$name" sh -c 'kill $(pidof kube-proxy)') || die "$name has no kube-proxy to start anew"
+    done
 }
 
 node_exec() {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::object;
 use crate::{
     agent::protocol::{AGENT_PORT, HEALTH_PORT, METRICS_PORT},
-    api::{Amounts, ExposureKind, Resources},
+    api::ExposureKind,
     loadbalancer::{names, plan::settings::Settings, world::Pins},
 };
 
@@ -137,7 +137,7 @@ fn haproxy_container(settings: &Settings, pins: &Pins, host_network: bool) -> Va
         "command": [PROGRAM, "agent", "boot"],
         "env": environment(),
         "securityContext": security(host_network),
-        "resources": resources(&settings.resources),
+        "resources": settings.resources,
         "ports": [{ "name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP" }],
         "startupProbe": probe("health", 1, 120),
         "readinessProbe": probe("health", 2, 3),
@@ -213,27 +213,6 @@ fn probe(port: &str, period: i32, failures: i32) -> Value {
         "timeoutSeconds": 5,
         "failureThreshold": failures,
     })
-}
-
-fn resources(resources: &Resources) -> Value {
-    let amounts = |amounts: &Amounts| {
-        let mut value = json!({});
-        if let Some(cpu) = &amounts.cpu {
-            value["cpu"] = json!(cpu);
-        }
-        if let Some(memory) = &amounts.memory {
-            value["memory"] = json!(memory);
-        }
-        value
-    };
-    let mut value = json!({});
-    if let Some(requests) = &resources.requests {
-        value["requests"] = amounts(requests);
-    }
-    if let Some(limits) = &resources.limits {
-        value["limits"] = amounts(limits);
-    }
-    value
 }
 
 fn secret_volume(name: &str, secret: &str) -> Value {

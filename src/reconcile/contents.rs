@@ -1,5 +1,5 @@
-//! Objects whose contents are read only when a load balancer names them: of all others no more than the
-//! version is kept.
+//! Objects whose contents are read only when a resource names them: of all others no more than the version is kept. It
+//! lists, watches and reads; it writes nothing.
 
 use std::{
     collections::HashMap,
@@ -14,21 +14,18 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::cluster::interested;
-use crate::{
-    loadbalancer::{
-        Error,
-        interests::{Interest, Interests},
-    },
-    reconcile::{Cache, Changed, Key, Scope, Trigger, cache},
-    telemetry::Metrics,
+use super::{
+    cache::{self, Cache, Changed, Trigger},
+    scope::Scope,
+    watch::Key,
 };
+use crate::telemetry::Metrics;
 
 /// What was read, by the version that was read.
 type Read<V> = Arc<Mutex<HashMap<Key, (String, V)>>>;
 
 /// The objects of one kind.
-pub(super) struct Contents<K, V> {
+pub struct Contents<K, V> {
     versions: Cache<String>,
     read: Read<V>,
     convert: fn(K) -> V,
@@ -39,29 +36,32 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// The objects that `config` selects, and what gives load balancers a turn when they change.
-    pub(super) fn new(
+    /// The objects that `config` selects, and what gives the resources that name them (`affected`) a turn when they
+    /// change.
+    pub fn new(
         client: &Client,
         scope: &Scope,
         config: &watcher::Config,
         metrics: &Metrics,
-        interests: (&Arc<Interests>, fn(Key) -> Interest),
+        affected: impl Fn(&Key) -> Vec<Key> + Send + 'static,
         convert: fn(K) -> V,
     ) -> (Self, Trigger) {
         let version = |object: PartialObjectMeta<K>| object.resource_version().unwrap_or_default();
         let (versions, feed) = cache::namespaced(client, scope, config, metrics, version);
         let read: Read<V> = Arc::default();
-        let (interests, interest) = interests;
-        let (forget, interested) = (Arc::clone(&read), interested(interests, move |key| interest(key.clone())));
+        let forget = Arc::clone(&read);
         let trigger = feed.triggers(move |changed: Changed<String>| {
             lock(&forget).remove(&changed.key);
-            interested(changed)
+            affected(&changed.key)
         });
         (Self { versions, read, convert }, trigger)
     }
 
-    /// What an object holds; none when there is no such object.
-    pub(super) async fn get(&self, client: &Client, namespace: &str, name: &str) -> Result<Option<V>, Error> {
+    /// What an object holds; none when there is no such object. Read once for each version that the watch tells of.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn get(&self, client: &Client, namespace: &str, name: &str) -> Result<Option<V>, kube::Error> {
         let Some(version) = self.versions.get(namespace, name) else { return Ok(None) };
         let key = Key::new(namespace, name);
         if let Some((read, contents)) = lock(&self.read).get(&key)
@@ -70,11 +70,7 @@ where
             return Ok(Some(contents.clone()));
         }
         let api: Api<K> = Api::namespaced(client.clone(), namespace);
-        let found = api
-            .get_opt(name)
-            .await
-            .map_err(|source| Error::Kubernetes { act: format!("read {} {name}", K::kind(&())), source })?;
-        let Some(object) = found else { return Ok(None) };
+        let Some(object) = api.get_opt(name).await? else { return Ok(None) };
         let version = object.resource_version().unwrap_or_default();
         let contents = (self.convert)(object);
         lock(&self.read).insert(key, (version, contents.clone()));
