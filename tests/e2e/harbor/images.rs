@@ -39,6 +39,9 @@ fn a_registry_takes_images_and_keeps_them() {
         // What it says at its end counts, also while nothing else is changed.
         let spec = json!({ "spec": { "deletionPolicy": "Delete", "paused": true } });
         sandbox.edit::<Harbor>("registry", spec).await;
+        // As docs/harbor.md has it: from then on it waits for its data to go.
+        let held = ["wait", "--for=jsonpath={.metadata.finalizers[0]}=fairway.dev/harbor", "harbor/registry"];
+        sandbox.kubectl(&held).await.unwrap();
         registry.delete().await;
         wait::until("volumes and Secrets to go", POD, async || {
             let mut left = sandbox.names::<PersistentVolumeClaim>("").await;
