@@ -5,7 +5,7 @@ use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::Range,
-    sync::atomic::{AtomicU16, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Ports that clients connect from: none that the kernel gives to others, nor those of Services on nodes.
 const PORTS: Range<u16> = 10_000..30_000;
-static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+static NEXT_PORT: AtomicU64 = AtomicU64::new(0);
 
 /// For messages that nobody else sends.
 static MESSAGES: AtomicU64 = AtomicU64::new(0);
@@ -163,11 +163,17 @@ async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     loop {
         let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
-        let port = PORTS.start + NEXT_PORT.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start);
+        let turn = NEXT_PORT.fetch_add(1, Ordering::Relaxed) % u64::from(PORTS.end - PORTS.start);
+        let port = PORTS.start + u16::try_from(turn).unwrap();
         let from = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         match socket.bind(SocketAddr::new(from, port)) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            bound => return bound.map(|()| socket)?.connect(to).await,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
+            bound => bound?,
+        }
+        match socket.connect(to).await {
+            // This machine still has an older connection from there to there: nobody was asked yet.
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
+            connected => return connected,
         }
     }
 }

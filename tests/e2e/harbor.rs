@@ -4,7 +4,6 @@
 mod encrypted;
 mod failures;
 mod images;
-mod killed;
 mod outside;
 mod servers;
 mod shared;
@@ -23,7 +22,7 @@ use crate::{
 };
 
 /// How long a registry may take to be ready: five programs, one after the other, on two small nodes.
-const READY: Duration = Duration::from_mins(4);
+pub(crate) const READY: Duration = Duration::from_mins(4);
 /// How long pushing or pulling one image may take.
 const COPY: Duration = Duration::from_mins(1);
 /// How long it may take until something is told that nobody watches, or until it is seen that it is mended: Fairway looks
@@ -35,14 +34,14 @@ const SKOPEO: &str = "quay.io/skopeo/stable:v1.9.3";
 const SOURCE: &str = "registry.k8s.io/e2e-test-images/agnhost:2.59";
 
 /// A registry of a sandbox, reached by the name of its front door's Service.
-pub(super) struct Registry<'a> {
-    sandbox: &'a Sandbox,
+pub(crate) struct Registry<'a> {
+    pub(crate) sandbox: &'a Sandbox,
     name: String,
     host: String,
 }
 
 impl<'a> Registry<'a> {
-    fn named(sandbox: &'a Sandbox, name: &str) -> Self {
+    pub(crate) fn named(sandbox: &'a Sandbox, name: &str) -> Self {
         Self::behind(sandbox, name, "front-lb")
     }
 
@@ -53,7 +52,7 @@ impl<'a> Registry<'a> {
     }
 
     /// Asks for it as this spec says, and the one URL that it has.
-    async fn write(&self, spec: &Value) {
+    pub(crate) async fn write(&self, spec: &Value) {
         let mut whole = json!({ "externalURL": format!("http://{}", self.host) });
         for (key, value) in spec.as_object().unwrap() {
             whole[key] = value.clone();
@@ -61,11 +60,11 @@ impl<'a> Registry<'a> {
         self.sandbox.apply::<Harbor>(json!({ "metadata": { "name": self.name }, "spec": whole })).await;
     }
 
-    async fn status(&self) -> HarborStatus {
+    pub(crate) async fn status(&self) -> HarborStatus {
         self.sandbox.api::<Harbor>().get(&self.name).await.unwrap().status.unwrap_or_default()
     }
 
-    async fn ready(&self) -> HarborStatus {
+    pub(crate) async fn ready(&self) -> HarborStatus {
         let begun = Instant::now();
         let mut waited_for = String::new();
         let status = wait::until(&format!("registry {} to be ready", self.name), READY, async || {
@@ -105,7 +104,7 @@ impl<'a> Registry<'a> {
     }
 
     /// Waits for `True/Reason` or `False/Reason` of a condition; its message, which has all these words.
-    async fn says(&self, kind: &str, verdict: &str, words: &[&str]) -> String {
+    pub(crate) async fn says(&self, kind: &str, verdict: &str, words: &[&str]) -> String {
         let begun = Instant::now();
         let message = wait::until(&format!("{kind} of {} to be {verdict}", self.name), TOLD, async || {
             let found = self.sandbox.api::<Harbor>().get(&self.name).await.map_err(|error| error.to_string())?;
@@ -138,7 +137,7 @@ impl<'a> Registry<'a> {
     }
 
     /// Pushes an image; whether it went well, and what was said.
-    async fn push(&self, tag: &str) -> (bool, String) {
+    pub(crate) async fn push(&self, tag: &str) -> (bool, String) {
         self.push_of(SOURCE, tag).await
     }
 
@@ -151,7 +150,7 @@ impl<'a> Registry<'a> {
     }
 
     /// Pulls an image, all of it.
-    async fn pull(&self, name: &str, tag: &str) {
+    pub(crate) async fn pull(&self, name: &str, tag: &str) {
         let image = self.image(tag);
         let (pulled, said) = self.skopeo(name, &["copy", "--src-tls-verify=false", &image, "dir:/tmp/image"]).await;
         assert!(pulled, "{said}");
@@ -203,7 +202,7 @@ impl<'a> Registry<'a> {
     }
 
     /// Deletes it and waits until its pods are gone.
-    async fn delete(&self) {
+    pub(crate) async fn delete(&self) {
         self.sandbox.delete::<Harbor>(&self.name).await;
         let labels = format!("fairway.dev/harbor={}", self.name);
         wait::until("its pods to go", POD, async || {
@@ -228,7 +227,7 @@ fn base64(text: &str) -> String {
 }
 
 /// A registry as small as it can be told to be, so that several fit on the test cluster.
-fn small() -> Value {
+pub(crate) fn small() -> Value {
     let tiny = json!({ "requests": { "cpu": "10m", "memory": "32Mi" }, "limits": { "cpu": "1", "memory": "256Mi" } });
     json!({
         "components": {

@@ -1,6 +1,8 @@
 //! A node is lost: the replica on the other one serves on, status tells of it, and the spread comes back with
 //! the node. Touches a sandbox and the last node of the test cluster, which is started again in any case.
 
+mod registry;
+
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},

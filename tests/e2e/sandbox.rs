@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{Cluster, OPERATOR, SYSTEM, tell},
+    cluster::{Cluster, OPERATOR, SYSTEM, cluster, tell},
     wait::{self, seen},
 };
 
@@ -214,6 +214,15 @@ impl Sandbox {
         for (title, arguments) in told {
             let found = self.cluster.kubectl(&arguments, "").await.unwrap_or_else(|error| error);
             let _ = write!(text, "\n--- {title}\n{found}\n");
+        }
+        if !Cluster::existing() {
+            for node in self.cluster.nodes().await {
+                let name = node.name_any();
+                let rules = cluster(&["node", "exec", &name, "iptables-save", "--table", "nat"]).await;
+                let rules = rules.unwrap_or_else(|error| error);
+                let ours: Vec<&str> = rules.lines().filter(|line| line.contains(&self.namespace)).collect();
+                let _ = write!(text, "\n--- what {name} knows of its Services\n{}\n", ours.join("\n"));
+            }
         }
         text
     }

@@ -19,17 +19,15 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{READY, Registry, small};
+use super::{REPLACED, node};
 use crate::{
     application::is_ready,
     cluster::{Cluster, OPERATOR_LABELS, SYSTEM, cluster, tell},
+    harbor::{READY, Registry, small},
     processes,
     sandbox::{self, Sandbox},
     wait::{self, POD, seen},
 };
-
-/// A node counts as lost after 12 s, its pods are replaced 30 s later and then have to start.
-const REPLACED: Duration = Duration::from_mins(2);
 
 async fn exists<K>(sandbox: &Sandbox, prefix: &str)
 where
@@ -82,10 +80,6 @@ async fn core(sandbox: &Sandbox) -> Vec<Pod> {
     let labels = ListParams::default().labels("fairway.dev/harbor=registry,fairway.dev/component=core");
     let pods = sandbox.api::<Pod>().list(&labels).await.unwrap().items;
     pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect()
-}
-
-fn node(pod: &Pod) -> String {
-    pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default()
 }
 
 #[test]
