@@ -13,7 +13,6 @@ use fairway::api::LoadBalancer;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     absence::scale_operator,
@@ -22,7 +21,7 @@ use crate::{
     cluster::{Cluster, OPERATOR, SYSTEM, cluster, pushed, root, tell},
     outside::{Moment, Outside},
     sandbox::{self, Sandbox},
-    traffic::{Connections, Speech, Target, Traffic, sample},
+    traffic::{Connections, Speech, Target, Traffic, reached, sample},
     wait::{self, LIVE, POD, seen},
 };
 
@@ -182,12 +181,7 @@ fn the_control_plane_is_away_for_a_minute() {
         more["listeners"] = json!([listener("web", "HTTP", 80, "app"), listener("more", "HTTP", 81, "app")]);
         balancer.change("a listener added", &more).await;
         let address = SocketAddr::new(balancer.address().await, 81);
-        wait::until("the Service's new port to be reached", POD, async || {
-            // What no node knows is lost in silence.
-            let connected = timeout(Duration::from_secs(1), TcpStream::connect(address)).await;
-            connected.map_err(|_| "silence".to_owned())?.map(drop).map_err(|error| error.to_string())
-        })
-        .await;
+        reached(address, POD).await;
         tell(&format!("nodes follow Services again after {:.1} s", back.elapsed().as_secs_f64()));
         assert_eq!(balancer.identities().await, before, "pods were replaced or restarted");
         assert_eq!(pods(&app).await, applications, "pods of the application were replaced");

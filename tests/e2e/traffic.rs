@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
     sync::watch,
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
@@ -29,6 +29,8 @@ const CLIENTS: u32 = 2;
 const PACE: Duration = Duration::from_millis(25);
 /// How often those ask whose connections are mostly idle.
 const IDLE_PACE: Duration = Duration::from_millis(1500);
+/// How long a connection may take to be made, before another is tried.
+const TRY: Duration = Duration::from_secs(1);
 /// How many requests count as traffic that flows.
 const FLOW: u64 = 100;
 
@@ -217,8 +219,15 @@ impl Connections {
 
 /// Waits until a connection is accepted: a Service that was just made takes a moment to reach every node.
 pub(crate) async fn reachable(target: &Target) {
-    wait::until(&format!("{} to be reached", target.address), LIVE, async || {
-        TcpStream::connect(target.address).await.map(drop).map_err(|error| error.to_string())
+    reached(target.address, LIVE).await;
+}
+
+/// Waits until a connection is taken. Of an address that no node knows yet, nothing may be said; and what was sent there is
+/// sent again the same way, also when nodes know it. So each try has a second.
+pub(crate) async fn reached(address: SocketAddr, limit: Duration) {
+    wait::until(&format!("{address} to be reached"), limit, async || {
+        let connected = timeout(TRY, TcpStream::connect(address)).await;
+        connected.map_err(|_| "silence".to_owned())?.map(drop).map_err(|error| error.to_string())
     })
     .await;
 }
